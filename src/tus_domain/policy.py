@@ -1,0 +1,39 @@
+"""Policy: what a server allows, set once when it is built."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import frozen
+
+from tus_domain.checksum import ALGORITHMS
+from tus_domain.errors import ExtensionDisabledError
+from tus_domain.values import MAX_LENGTH, Extension
+
+__all__ = ["Policy"]
+
+
+@frozen(kw_only=True)
+class Policy:
+    """What is allowed, and how often running appends are committed.
+
+    ``max_size`` is the largest upload in bytes; ``lifetime`` how long an unfinished upload lives (``None``:
+    for ever). A long body is committed in between, a *checkpoint*, after each ``checkpoint_bytes`` or when
+    ``checkpoint_seconds`` have passed since the last: a killed server loses one interval at most, and others
+    see the progress.
+    """
+
+    max_size: int = MAX_LENGTH
+    lifetime: timedelta | None = None
+    extensions: frozenset[Extension] = frozenset(Extension)
+    algorithms: tuple[str, ...] = ALGORITHMS
+    checkpoint_bytes: int = 64 * 1024 * 1024
+    checkpoint_seconds: float = 1.0
+
+    def require(self, extension: Extension) -> None:
+        """Insist on an extension.
+
+        :raises ExtensionDisabledError: it is not offered.
+        """
+        if extension not in self.extensions:
+            raise ExtensionDisabledError(extension)

@@ -1,0 +1,212 @@
+"""Ports: what the domain needs from outside. ``tus_adapters`` has implementations, and the contract that any
+other must keep.
+
+For all of them: positional arguments, sizes and offsets in bytes, times aware and in UTC. They raise errors
+of ``tus_domain.errors`` only, with the cause chained. They must work on asyncio and on trio, and never block
+the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from tus_domain.events import Event, UploadCreated
+from tus_domain.upload import Upload
+from tus_domain.values import UploadId
+
+__all__ = ["Body", "Clock", "EventSink", "Hooks", "Locks", "PausingBody", "Staging", "Storage", "Stored"]
+
+
+@frozen
+class Stored:
+    """An upload as it was found or left in a storage.
+
+    ``version`` names this state of it, for compare-and-swap: it never occurs twice for one id. ``claimed``
+    says that somebody may be writing to the upload at this moment; false means that nobody was. Both are the
+    adapter's; the core only hands them back or, for ``claimed``, asks the locks.
+    """
+
+    upload: Upload
+    version: str
+    claimed: bool = False
+
+
+class Staging(Protocol):
+    """Bytes on their way into one upload; they follow the upload's offset. For one task at a time.
+
+    Leaving the context without a commit abandons what was written since the last one; nobody will ever see
+    it. For a new upload that was never committed, nothing at all is left behind.
+    """
+
+    @property
+    def stored(self) -> Stored | None:
+        """The upload as last committed, or as it was when staged; ``None`` for a new one before its first
+        commit.
+        """
+        ...
+
+    async def write(self, data: bytes, /) -> None:
+        """Take the next bytes. They may be buffered, up to a bound that the adapter sets; then this waits
+        (back-pressure).
+
+        :raises VersionConflictError, UploadExistsError: somebody else was faster. Nothing was written.
+        :raises StorageError: some of what was written so far cannot be kept. ``commit`` keeps the rest.
+        """
+        ...
+
+    async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
+        """Keep what was written, ask ``settle`` which state that makes, and record it: seal and commit in one
+        trip.
+
+        ``settle`` is given the sealed length: the upload's first so many bytes are kept, and it is never more
+        than was written. It is called once at the most, is pure, returns at once, and may be called in
+        another thread. Bytes past the offset of the upload that it returns are abandoned. If it raises,
+        nothing is recorded and the error comes out.
+
+        When this returns, the upload is recorded, visible and, as far as the adapter promises, durable; a
+        complete one is assembled. It runs to its end even if the caller is cancelled. It may be called again
+        after more writes.
+
+        :raises VersionConflictError, UploadExistsError: somebody else was faster. Nothing is recorded.
+        :raises StorageError: not everything could be kept. What could is recorded, if that was possible: see
+            ``stored``.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """Where uploads are kept. Safe by itself: of two writers from one base, one wins and the other's bytes
+    harm nobody.
+    """
+
+    def begin(self, upload: Upload, /) -> AbstractAsyncContextManager[Staging]:
+        """Stage a new upload, which has no bytes. It becomes visible with its first commit.
+
+        :raises UploadExistsError: from the first write or commit at the latest, if the id is taken.
+        """
+        ...
+
+    def stage(self, base: Stored, /) -> AbstractAsyncContextManager[Staging]:
+        """Stage more bytes for an existing upload.
+
+        :raises VersionConflictError: from the first write or commit at the latest, if ``base`` is not the
+            stored upload any more.
+        """
+        ...
+
+    async def load(self, upload_id: UploadId, /) -> Stored:
+        """The upload as last committed.
+
+        :raises UploadNotFoundError: there is none.
+        :raises UploadGoneError: there was one, but its record cannot be read any more.
+        """
+        ...
+
+    async def delete(self, base: Stored, /) -> None:
+        """Remove the upload and its bytes. When this returns, ``load`` does not find it.
+
+        :raises VersionConflictError: ``base`` is not the stored upload any more. Nothing was removed.
+        """
+        ...
+
+    def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to ``stop``, in pieces of bounded size. ``0 <= start <= stop <=
+        offset``.
+        """
+        ...
+
+    def scan(self) -> AsyncIterator[Stored]:
+        """All uploads, in no particular order; for clean-up and listing. May miss what comes or goes
+        meanwhile.
+        """
+        ...
+
+
+class Locks(Protocol):
+    """Who works on an upload. One holder at a time, among all that share the storage."""
+
+    def hold(
+        self, upload_id: UploadId, /, *, on_contention: Callable[[], None] | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold the upload while in the context.
+
+        Waits for the present holder, and asks it to stop through *its* ``on_contention``; this is called in
+        the holder's event loop, at least once for each newcomer, and must only set something in motion. A
+        holder that dies lets go at once.
+
+        :raises UploadLockedError: the present holder did not let go in the time the adapter allows.
+        """
+        ...
+
+
+class Body(Protocol):
+    """One request's body, from whatever transport."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body's bytes in the pieces in which they come. Ends only where the transport said that the body
+        ends.
+
+        :raises BodyDisconnectedError: the peer went away.
+        :raises BodyStalledError: the peer sent nothing for too long.
+        :raises BodyStoppedError: ``stop`` was called.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End early: wake whoever waits for the next bytes, and raise ``BodyStoppedError`` there. Callable
+        at any time, in the body's event loop.
+        """
+        ...
+
+
+class PausingBody(Body, Protocol):
+    """A body that can tell when it pauses; whether one can is seen by its method. What came before a pause
+    is then kept during it: a process that is killed loses nothing of a body that was silent.
+    """
+
+    def on_pause(self, keep: Callable[[], Awaitable[None]], /) -> None:
+        """Call ``keep`` when no byte came for a while, once for each pause.
+
+        Only while somebody waits for bytes; and whoever waits is given nothing, neither bytes nor an end nor
+        an error, before ``keep`` has ended. What it raises is raised to whoever waits.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """The wall clock."""
+
+    def now(self) -> datetime:
+        """The time, aware and in UTC."""
+        ...
+
+
+class EventSink(Protocol):
+    """Who wants to know what happened."""
+
+    async def publish(self, event: Event, upload: Upload, /) -> None:
+        """Take notice of ``event``, after its commit. ``upload`` is the state that the commit left. What
+        this raises is logged and changes nothing.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class Hooks:
+    """What the application does *before* things happen; each is optional, and what it raises refuses the step
+    and comes out.
+
+    An upload whose ``before_complete`` raised keeps all its bytes and is asked about again at the next empty
+    append or HEAD.
+    """
+
+    before_create: Callable[[UploadCreated], Awaitable[UploadCreated]] | None = None
+    """May change what is about to be created, by returning another event. Nothing is stored yet."""
+    before_complete: Callable[[Upload], Awaitable[None]] | None = None
+    """All bytes are kept. Can run more than once for one upload, if the process dies in between."""
+    before_terminate: Callable[[Upload], Awaitable[None]] | None = None

@@ -1,0 +1,306 @@
+"""Service: ``Uploads``, the domain's only awaiting code. It performs what the core decides, through the
+ports.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import assert_never
+
+from attrs import evolve
+
+from tus_domain import decide
+from tus_domain.append import Append
+from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Input, Paused, Sealed
+from tus_domain.effects import Commit, Seal, Write
+from tus_domain.errors import (
+    BodyDisconnectedError,
+    BodyIncompleteError,
+    BodyLostError,
+    ChecksumMismatchError,
+    ContentionError,
+    LengthExceededError,
+    MisuseError,
+    TusError,
+    UploadTooLargeError,
+)
+from tus_domain.events import Event, UploadCreated
+from tus_domain.ledger import State
+from tus_domain.policy import Policy
+from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage
+from tus_domain.upload import Upload
+from tus_domain.values import UploadId
+
+__all__ = ["Uploads"]
+
+_log = logging.getLogger(__name__)
+_NO_HOOKS = Hooks()
+
+
+class Uploads:
+    """All uploads of one storage: the domain's front door for a driver of whatever transport.
+
+    Safe for any number of concurrent calls, and for any number of instances over the same storage and locks.
+    Where an error is raised, its ``upload`` is the upload as it stands, if the client may know it.
+    """
+
+    def __init__(
+        self, storage: Storage, locks: Locks, clock: Clock, policy: Policy, *, events: EventSink | None = None
+    ) -> None:
+        self._storage = storage
+        self._locks = locks
+        self._clock = clock
+        self._policy = policy
+        self._events = events
+        self._bodies: set[Body] = set()
+        self._running = 0
+
+    @property
+    def policy(self) -> Policy:
+        """What is allowed here."""
+        return self._policy
+
+    @property
+    def running(self) -> int:
+        """How many requests are putting bytes or completions into the storage at this moment."""
+        return self._running
+
+    async def create(
+        self, command: CreateUpload, body: Body | None = None, *, hooks: Hooks = _NO_HOOKS
+    ) -> Upload:
+        """Create an upload, with its first bytes if there is a body.
+
+        The upload becomes visible when the body has ended. If the body fails and the client can still be
+        told, the upload exists with what could be kept, and the error's ``upload`` says so; if the client is
+        gone, nothing is left, since nobody could ever ask for it.
+
+        :raises RequestError: the command is refused; see ``decide.create`` and ``Append.tell``.
+        :raises BodyLostError: the body broke off.
+        :raises UploadExistsError: the id is taken.
+        :raises StorageError: the storage failed.
+        """
+        now = self._clock.now()
+        created = decide.create(command, now, self._policy)
+        if hooks.before_create is not None:
+            created = await hooks.before_create(created)
+        at_once = hooks.before_complete is None
+        append = decide.open_creation(created, command, now, self._policy, finish_at_once=at_once)
+        try:
+            return await self._take(append, body, self._storage.begin(append.upload), hooks)
+        except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
+            if error.upload is None and _worth_keeping(error, new=True):
+                error.upload = await self._create_empty(created, command)
+            raise
+
+    async def find(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
+        """The upload as it stands. Whoever writes to it at the moment is asked to stop first, so that the
+        offset can be used.
+
+        Completes an upload that lacks nothing but that.
+
+        :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
+        :raises UploadLockedError: its writer did not stop in time.
+        """
+        stored = await self._storage.load(upload_id)
+        if not stored.claimed and not stored.upload.due:
+            return decide.present(stored.upload, self._clock.now())
+        async with self._locks.hold(upload_id):
+            stored = await self._storage.load(upload_id)
+            upload = decide.present(stored.upload, self._clock.now())
+            if not upload.due:
+                return upload
+            async with self._open(self._storage.stage(stored)) as staging:
+                return await self._finish(staging, hooks)
+
+    async def append(
+        self, upload_id: UploadId, command: AppendBody, body: Body, *, hooks: Hooks = _NO_HOOKS
+    ) -> Upload:
+        """Append a body to the upload. Whoever writes to it at the moment is asked to stop first.
+
+        Returns when the bytes are kept. What came of a body that breaks off is kept too, unless a checksum
+        was promised for it.
+
+        :raises RequestError: the command is refused; see ``decide.append`` and ``Append.tell``.
+        :raises BodyLostError: the body broke off; or another request took over.
+        :raises ContentionError: somebody else has the upload.
+        :raises StorageError: the storage failed.
+        """
+        async with self._locks.hold(upload_id, on_contention=body.stop):
+            stored = await self._storage.load(upload_id)
+            try:
+                append = decide.append(
+                    stored.upload,
+                    command,
+                    self._clock.now(),
+                    self._policy,
+                    finish_at_once=hooks.before_complete is None,
+                )
+            except TusError as refusal:
+                refusal.upload = stored.upload
+                raise
+            return await self._take(append, body, self._storage.stage(stored), hooks)
+
+    async def terminate(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
+        """End the upload and free its bytes. Whoever writes to it at the moment is asked to stop first.
+
+        :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
+        :raises ContentionError: somebody else has the upload.
+        """
+        async with self._locks.hold(upload_id):
+            stored = await self._storage.load(upload_id)
+            events = decide.terminate(stored.upload, self._clock.now(), self._policy)
+            if hooks.before_terminate is not None:
+                await hooks.before_terminate(stored.upload)
+            await self._storage.delete(stored)
+            upload = stored.upload.apply_all(events)
+            await self._publish(events, upload)
+            return upload
+
+    def stop(self) -> None:
+        """Ask every running body to end early, because the process is about to. What came is kept."""
+        for body in tuple(self._bodies):
+            body.stop()
+
+    async def _create_empty(self, created: UploadCreated, command: CreateUpload) -> Upload:
+        """Create without the body that was refused, so that the client can try again where it now is.
+
+        That body had no clean end, so it completes nothing, not even an upload of no bytes.
+        """
+        bodiless = evolve(command, checksum=None)
+        append = decide.open_creation(created, bodiless, created.at, self._policy)
+        async with self._open(self._storage.begin(append.upload)) as staging:
+            await self._tell(append, BodyEnded(clean=False), staging)
+        return append.upload
+
+    async def _take(
+        self, append: Append, body: Body | None, opened: AbstractAsyncContextManager[Staging], hooks: Hooks
+    ) -> Upload:
+        """Take a body into a staging, and complete the upload if that was its last byte."""
+        async with self._open(opened) as staging:
+            await self._pump(append, body, staging)
+            return await self._finish(staging, hooks)
+
+    @asynccontextmanager
+    async def _open(self, opened: AbstractAsyncContextManager[Staging]) -> AsyncGenerator[Staging, None]:
+        """The staging, counted as running. The domain's errors learn there how the upload stands."""
+        self._running += 1
+        try:
+            async with opened as staging:
+                try:
+                    yield staging
+                except TusError as error:
+                    error.upload = None if staging.stored is None else staging.stored.upload
+                    raise
+        finally:
+            self._running -= 1
+
+    async def _pump(self, append: Append, body: Body | None, staging: Staging) -> None:
+        try:
+            if body is not None:
+                await self._feed(append, body, staging)
+        except BaseException as error:  # cancellation too: keep what came. The adapters shield their commits.
+            if append.state is State.RECEIVING and _worth_keeping(error, new=staging.stored is None):
+                await self._tell(append, BodyEnded(clean=False), staging)
+            raise
+        await self._tell(append, BodyEnded(clean=True), staging)
+        if not append.settled:
+            raise BodyIncompleteError
+
+    async def _feed(self, append: Append, body: Body, staging: Staging) -> None:
+        self._bodies.add(body)
+        if (on_pause := getattr(body, "on_pause", None)) is not None:
+            on_pause(lambda: self._tell(append, Paused(self._clock.now()), staging))
+        chunks = body.__aiter__()
+        try:
+            async for data in chunks:
+                await self._tell(append, Chunk(data, self._clock.now()), staging)
+        finally:
+            self._bodies.discard(body)
+            if (aclose := getattr(chunks, "aclose", None)) is not None:
+                await aclose()
+
+    async def _tell(self, append: Append, told: Input, staging: Staging) -> None:
+        for effect in append.tell(told):
+            match effect:
+                case Write(data):
+                    await self._write(append, data, staging)
+                case Seal():
+                    await self._seal(append, staging)
+                case Commit():
+                    raise MisuseError("an append commits only what is sealed")
+                case _:
+                    assert_never(effect)
+
+    async def _write(self, append: Append, data: bytes, staging: Staging) -> None:
+        try:
+            await staging.write(data)
+        except BaseException as error:  # cancellation too
+            # The checkpoint that is due keeps what came before; from its state the end of the body could not.
+            if append.state is State.CHECKPOINTING and _worth_keeping(error, new=False):
+                await self._seal(append, staging)
+            raise
+
+    async def _seal(self, append: Append, staging: Staging) -> None:
+        """Seal and commit in one trip to the storage: the machine answers ``Sealed`` while the storage has
+        hold of the upload.
+        """
+        events: tuple[Event, ...] = ()
+
+        def settle(length: int) -> Upload:
+            nonlocal events
+            for effect in append.tell(Sealed(length)):
+                match effect:
+                    case Commit():
+                        events += effect.events
+                    case Write() | Seal():
+                        raise MisuseError("an append that was told what is sealed can only commit it")
+                    case _:
+                        assert_never(effect)
+            return append.upload
+
+        before = staging.stored
+        try:
+            await staging.commit(settle)
+        finally:  # a commit that fails may have recorded a part
+            if staging.stored is not None and staging.stored != before:
+                await self._publish(events, staging.stored.upload)
+
+    async def _finish(self, staging: Staging, hooks: Hooks) -> Upload:
+        """Complete the staged upload, if it is due."""
+        if staging.stored is None:
+            raise MisuseError("nothing was committed")
+        if staging.stored.upload.due and hooks.before_complete is not None:
+            upload = await self._record(
+                staging, staging.stored.upload, decide.finalise(staging.stored.upload)
+            )
+            await hooks.before_complete(upload)
+        return await self._record(staging, staging.stored.upload, decide.finish(staging.stored.upload))
+
+    async def _record(self, staging: Staging, upload: Upload, events: tuple[Event, ...]) -> Upload:
+        if not events:
+            return upload
+        after = upload.apply_all(events)
+        await staging.commit(lambda _: after)
+        await self._publish(events, after)
+        return after
+
+    async def _publish(self, events: tuple[Event, ...], upload: Upload) -> None:
+        if self._events is None:
+            return
+        for event in events:
+            try:
+                await self._events.publish(event, upload)
+            except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
+                # The bytes are kept and the client must hear so, whatever the audience does.
+                _log.exception("An event sink failed on %s of upload %s.", type(event).__name__, upload.id)
+
+
+def _worth_keeping(error: BaseException, *, new: bool) -> bool:
+    """Whether what came before ``error`` should be committed: if somebody is left who can go on with it,
+    and nobody else has begun to.
+    """
+    if isinstance(error, ContentionError):
+        return False
+    return not new or (isinstance(error, TusError) and not isinstance(error, BodyDisconnectedError))

@@ -1,0 +1,140 @@
+"""The upload: its state, and the one table of how events change it.
+
+Theory of operation
+===================
+An upload lives through *phases*. It is RECEIVING until all of its bytes are kept; then it is FINALISING while
+the application's hooks and the storage's own assembling run; then it is COMPLETE. From any of them the client
+can end it: TERMINATED.
+
+FINALISING is a phase of its own because what runs in it can fail, or die with the process. The upload then
+stays FINALISING, all bytes kept, and whoever asks for it next (an empty append, or a HEAD) runs it again:
+nothing ends half-finished for ever. Where nothing has to run, FINALISING and COMPLETE are reached in one
+step, by two events.
+
+All that can be derived is derived: an upload is *due* when nothing but its completion is missing, *expired*
+when it is unfinished past its time. A due upload can be RECEIVING still: its last byte came, but the body's
+end did not, and only a clean end may complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from functools import reduce
+from typing import Self
+
+from attrs import evolve, frozen
+
+from tus_domain.errors import MisuseError
+from tus_domain.events import (
+    Event,
+    LengthDeclared,
+    OffsetAdvanced,
+    UploadCompleted,
+    UploadCreated,
+    UploadFinalising,
+    UploadTerminated,
+)
+from tus_domain.expiration import is_expired
+from tus_domain.values import CompletionPolicy, Metadata, UploadId
+
+__all__ = ["LIFECYCLE", "Phase", "Upload"]
+
+
+class Phase(StrEnum):
+    """Where in its life an upload is."""
+
+    RECEIVING = "receiving"
+    FINALISING = "finalising"
+    COMPLETE = "complete"
+    TERMINATED = "terminated"
+
+
+LIFECYCLE: Mapping[tuple[Phase, type[Event]], Phase] = {
+    (Phase.RECEIVING, OffsetAdvanced): Phase.RECEIVING,
+    (Phase.RECEIVING, LengthDeclared): Phase.RECEIVING,
+    (Phase.RECEIVING, UploadFinalising): Phase.FINALISING,
+    (Phase.RECEIVING, UploadTerminated): Phase.TERMINATED,
+    (Phase.FINALISING, UploadCompleted): Phase.COMPLETE,
+    (Phase.FINALISING, UploadTerminated): Phase.TERMINATED,
+    (Phase.COMPLETE, UploadTerminated): Phase.TERMINATED,
+}
+"""Every transition of an upload: the phase it is in and the event, to the phase it is in afterwards. What
+is not here cannot happen.
+"""
+
+
+@frozen
+class Upload:
+    """One upload. Immutable: events make a new one.
+
+    ``offset`` is how many bytes are kept, ``length`` how many there will be (``None`` while deferred); both
+    in bytes.
+    """
+
+    id: UploadId
+    offset: int
+    length: int | None
+    phase: Phase
+    policy: CompletionPolicy
+    metadata: Metadata
+    created_at: datetime
+    expires_at: datetime | None
+
+    @classmethod
+    def created(cls, event: UploadCreated) -> Self:
+        """The upload that ``event`` began."""
+        return cls(
+            id=event.upload_id,
+            offset=0,
+            length=event.length,
+            phase=Phase.RECEIVING,
+            policy=event.policy,
+            metadata=event.metadata,
+            created_at=event.at,
+            expires_at=event.expires_at,
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are here and all that had to run has run."""
+        return self.phase is Phase.COMPLETE
+
+    @property
+    def due(self) -> bool:
+        """Whether nothing but its completion is missing."""
+        return self.phase is Phase.FINALISING or (
+            self.phase is Phase.RECEIVING
+            and self.policy is CompletionPolicy.IMPLICIT
+            and self.offset == self.length
+        )
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the upload is unfinished past its time (T-EXP-01)."""
+        return is_expired(self.expires_at, complete=self.complete, now=now)
+
+    def apply(self, event: Event) -> Self:
+        """This upload after ``event``.
+
+        :raises MisuseError: the event cannot happen in this phase, or breaks an invariant; a bug in what made
+            it.
+        """
+        phase = LIFECYCLE.get((self.phase, type(event)))
+        if phase is None:
+            raise MisuseError(f"{type(event).__name__} cannot happen to an upload that is {self.phase}")
+        match event:
+            case OffsetAdvanced(offset) if self.offset < offset and (
+                self.length is None or offset <= self.length
+            ):
+                return evolve(self, offset=offset)
+            case LengthDeclared(length) if self.length is None and self.offset <= length:
+                return evolve(self, length=length)
+            case UploadFinalising() | UploadCompleted() | UploadTerminated():
+                return evolve(self, phase=phase)
+            case _:
+                raise MisuseError(f"{event} cannot follow {self}")
+
+    def apply_all(self, events: Iterable[Event]) -> Self:
+        """This upload after all of ``events``, in their order."""
+        return reduce(lambda upload, event: upload.apply(event), events, self)

@@ -1,0 +1,29 @@
+"""What all tests share: both event loops and the profiles of hypothesis."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+# No deadlines: how long an example takes depends on who else uses the machine. `too_slow` is such a deadline,
+# too. pytest-timeout guards against hanging.
+settings.register_profile(
+    "dev",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    # Explaining a failure takes minutes where an example does real input and output.
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+    print_blob=True,
+)
+# The same examples on every run: a build that fails fails again.
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
+# For further Python versions: the same code, so fewer examples.
+settings.register_profile("brief", settings.get_profile("ci"), max_examples=20)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Every test marked `anyio` runs on both event loops."""
+    backend: str = request.param
+    return backend

@@ -1,0 +1,195 @@
+"""Proves the commands that a document tells its readers to type.
+
+`make` must know the targets and `pip` the extras; what is ours is run. A server is started as written, but on
+a free port of this machine, must accept a connection, and must end well when told to. A command that nothing
+here can prove is an error, not a pass.
+"""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PATIENCE = 30.0  # seconds for a server to start, and again to stop
+
+ASSIGNMENT = re.compile(r"(?P<name>[A-Z_][A-Z0-9_]*)=(?P<value>.*)", re.DOTALL)
+SEPARATORS = frozenset({"&&", ";"})
+
+
+class BlockError(AssertionError):
+    """A code block that does not do what the document says."""
+
+
+def run_line(line: str, directory: Path) -> None:
+    """Prove one line of a shell: commands joined by `&&` or `;`, each after assignments of variables."""
+    for words in _commands(line):
+        variables: dict[str, str] = {}
+        while words and (assignment := ASSIGNMENT.fullmatch(words[0])):
+            variables[assignment["name"]] = assignment["value"]
+            del words[0]
+        if words[:3] == ["python", "-m", "pip"]:
+            del words[:2]
+        if not words or words[0] not in COMMANDS:
+            raise BlockError(f"nothing can prove the command: {line}")
+        COMMANDS[words[0]](words[1:], directory, variables)
+
+
+def _commands(line: str) -> Iterator[list[str]]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>()")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in lexer:
+        if word in SEPARATORS:
+            yield words
+            words = []
+        elif set(word) <= set("&|<>()"):
+            raise BlockError(f"nothing can prove {word!r} in: {line}")
+        else:
+            words.append(word)
+    yield words
+
+
+# --- commands that are looked up ------------------------------------------------------------------
+
+
+def _make(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
+    targets = [word for word in words if not ASSIGNMENT.fullmatch(word)]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    known = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    assigned = {found["name"] for word in words if (found := ASSIGNMENT.fullmatch(word))} | set(variables)
+    unknown = [name for name in targets if name not in known]
+    unknown += [name for name in sorted(assigned) if not re.search(rf"^{name} \?=", makefile, re.MULTILINE)]
+    if unknown:
+        raise BlockError(f"the Makefile does not know {', '.join(unknown)}")
+
+
+def _pip(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
+    if not words or words[0] != "install":
+        raise BlockError(f"nothing can prove: pip {' '.join(words)}")
+    project = _project()
+    extras = set(project["optional-dependencies"])
+    for word in words[1:]:
+        if word.startswith("-"):
+            continue
+        if word == "." or word.startswith(".["):
+            word = project["name"] + word[1:]  # noqa: PLW2901  # the checkout itself
+        try:
+            requirement = Requirement(word)
+        except InvalidRequirement as error:
+            raise BlockError(f"pip cannot read {word!r}") from error
+        if requirement.name == project["name"] and requirement.extras - extras:
+            raise BlockError(f"no such extra: {', '.join(sorted(requirement.extras - extras))}")
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
+
+
+# --- commands that are run ------------------------------------------------------------------------
+
+
+def _ours(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
+    program = str(BIN / "litestar-tus")
+    if "serve" in words and "--help" not in words:
+        _serve([program, *inside(words, directory), "--host", "127.0.0.1", "--port"], directory, variables)
+        return
+    environment = os.environ | variables
+    done = subprocess.run(
+        [program, *words],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    if done.returncode:
+        raise BlockError(done.stderr)
+
+
+def inside(words: Sequence[str], directory: Path) -> list[str]:
+    """`serve /srv/uploads`, while it is only being proven, is to store elsewhere."""
+    moved = list(words)
+    where = moved.index("serve") + 1
+    if where < len(moved) and moved[where].startswith("/"):
+        moved[where] = str(directory / moved[where].lstrip("/"))
+    return moved
+
+
+def _asgi(*end: str) -> Callable[[Sequence[str], Path, dict[str, str]], None]:
+    def run(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
+        name = end[0]
+        _serve([str(BIN / name), *words, *end[1:]], directory, {"PYTHONPATH": str(directory)} | variables)
+
+    return run
+
+
+def _serve(command: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
+    """Start a server whose command lacks only the number of a port at its end, reach it, and stop it."""
+    port = _free_port()
+    *start, last = command
+    finished = [*start, last + str(port)] if last.endswith(":") else [*command, str(port)]
+    log = directory / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            finished, cwd=directory, env=os.environ | variables, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _reach(server, port)
+            server.send_signal(signal.SIGTERM)
+            server.wait(PATIENCE)
+        except (BlockError, subprocess.TimeoutExpired) as error:
+            raise BlockError(f"{shlex.join(finished)}: {error}\n{log.read_text(errors='replace')}") from error
+        finally:
+            server.kill()
+            server.wait()
+    if server.returncode not in {
+        0,
+        -signal.SIGTERM,
+    }:  # some servers end by the signal itself once they are done
+        raise BlockError(
+            f"{shlex.join(finished)}: exit status {server.returncode}\n{log.read_text(errors='replace')}"
+        )
+
+
+def _reach(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise BlockError(f"ended at once with {server.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    raise BlockError("accepts no connection")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], Path, dict[str, str]], None]] = {
+    "granian": _asgi("granian", "--host", "127.0.0.1", "--port"),
+    "hypercorn": _asgi("hypercorn", "--bind", "127.0.0.1:"),
+    "litestar-tus": _ours,
+    "make": _make,
+    "pip": _pip,
+    "uvicorn": _asgi("uvicorn", "--host", "127.0.0.1", "--port"),
+}

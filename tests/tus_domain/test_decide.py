@@ -1,0 +1,492 @@
+"""Decide: what a command may do, and which refusal comes first."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from tests.tus_domain.examples import (
+    NOW,
+    SHA1_OF_ABC,
+    a_creation,
+    an_append,
+    an_upload,
+    chunk,
+    later,
+    was_created,
+)
+from tus_domain import decide
+from tus_domain.checksum import Checksum
+from tus_domain.commands import BodyEnded, Sealed
+from tus_domain.effects import Commit, Seal, Write
+from tus_domain.errors import (
+    ChecksumMismatchError,
+    ExtensionDisabledError,
+    InvalidChecksumError,
+    LengthExceededError,
+    LengthMismatchError,
+    OffsetMismatchError,
+    TusError,
+    UnknownChecksumAlgorithmError,
+    UploadGoneError,
+    UploadTooLargeError,
+)
+from tus_domain.events import (
+    LengthDeclared,
+    OffsetAdvanced,
+    UploadCompleted,
+    UploadFinalising,
+    UploadTerminated,
+)
+from tus_domain.ledger import State
+from tus_domain.policy import Policy
+from tus_domain.upload import Phase
+from tus_domain.values import CompletionPolicy, Extension, Metadata
+
+POLICY: dict[str, Any] = {"max_size": 100}
+SHORT_DIGEST = Checksum("sha1", bytes(19))
+UNKNOWN_ALGORITHM = Checksum("crc32", bytes(4))
+
+
+@dataclass(frozen=True)
+class Breach:
+    """Something wrong with a request: what differs from a good one, and how it is refused."""
+
+    name: str
+    error: type[TusError]
+    facts: object
+    command: dict[str, Any] = field(default_factory=dict)
+    upload: dict[str, Any] = field(default_factory=dict)
+    policy: dict[str, Any] = field(default_factory=dict)
+    without: frozenset[Extension] = frozenset()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __and__(self, other: "Breach") -> "Breach":
+        """Both at once; refused as the first one is."""
+        return Breach(
+            f"{self} before {other}",
+            self.error,
+            self.facts,
+            self.command | other.command,
+            self.upload | other.upload,
+            self.policy | other.policy,
+            self.without | other.without,
+        )
+
+    def agrees_with(self, other: "Breach") -> bool:
+        """Whether one request can have both."""
+        return all(
+            ours.get(name, value) == value
+            for ours, theirs in (
+                (self.command, other.command),
+                (self.upload, other.upload),
+                (self.policy, other.policy),
+            )
+            for name, value in theirs.items()
+        )
+
+    def breached_policy(self) -> Policy:
+        return Policy(**{**POLICY, "extensions": frozenset(Extension) - self.without, **self.policy})
+
+
+def singly_and_in_pairs(breaches: list[Breach]) -> list[Breach]:
+    """Each one alone, and before each later one that it agrees with."""
+    pairs = combinations(breaches, 2)
+    return [*breaches, *(one & other for one, other in pairs if one.agrees_with(other))]
+
+
+def facts(refusal: TusError) -> object:
+    """What the error carries; its message if it carries nothing."""
+    return vars(refusal) or str(refusal)
+
+
+def disabled(extension: Extension) -> dict[str, Any]:
+    return {
+        "error": ExtensionDisabledError,
+        "facts": {"extension": extension},
+        "without": frozenset({extension}),
+    }
+
+
+CREATE = [
+    Breach("creation is disabled", **disabled(Extension.CREATION)),
+    Breach(
+        "deferring the length is disabled",
+        **disabled(Extension.CREATION_DEFER_LENGTH),
+        command={"length": None},
+    ),
+    Breach(
+        "a body is disabled",
+        **disabled(Extension.CREATION_WITH_UPLOAD),
+        command={"content_length": 101},
+    ),
+    Breach(
+        "a body of unknown size is disabled",
+        **disabled(Extension.CREATION_WITH_UPLOAD),
+        command={"content_length": None},
+    ),
+    Breach(
+        "the length is negative",
+        LengthMismatchError,
+        "The length must be 0 at least: so many bytes are there.",
+        command={"length": -1},
+    ),
+    Breach("the length is over the limit", UploadTooLargeError, {"limit": 100}, command={"length": 101}),
+    Breach(
+        "the body is longer than the upload",
+        LengthExceededError,
+        {"left": 10},
+        command={"length": 10, "content_length": 101},
+    ),
+    Breach(
+        "the body is over the limit",
+        UploadTooLargeError,
+        {"limit": 100},
+        command={"length": None, "content_length": 101},
+    ),
+    Breach("checksums are disabled", **disabled(Extension.CHECKSUM), command={"checksum": UNKNOWN_ALGORITHM}),
+    Breach(
+        "the checksum's algorithm is not offered",
+        UnknownChecksumAlgorithmError,
+        {"offered": ("sha1",)},
+        command={"checksum": UNKNOWN_ALGORITHM},
+        policy={"algorithms": ("sha1",)},
+    ),
+    Breach(
+        "the digest has the wrong size",
+        InvalidChecksumError,
+        "The checksum is malformed: a sha1 digest has 20 bytes.",
+        command={"checksum": SHORT_DIGEST},
+    ),
+]
+
+
+@pytest.mark.parametrize("breach", singly_and_in_pairs(CREATE), ids=str)
+def test_a_creation_is_refused_for_the_first_thing_wrong(breach: Breach) -> None:
+    """T-CWU-07: without a byte of the body."""
+    with pytest.raises(TusError) as refusal:
+        decide.create(a_creation(**breach.command), NOW, breach.breached_policy())
+
+    assert type(refusal.value) is breach.error
+    assert facts(refusal.value) == breach.facts
+
+
+APPEND = [
+    Breach(
+        "expired",
+        UploadGoneError,
+        "The upload is gone; it has to be started anew.",
+        upload={"expires_at": NOW},
+    ),
+    Breach(
+        "terminated",
+        UploadGoneError,
+        "The upload is gone; it has to be started anew.",
+        upload={"phase": Phase.TERMINATED},
+    ),
+    Breach(
+        "the offset is too large", OffsetMismatchError, {"expected": 4, "provided": 5}, command={"offset": 5}
+    ),
+    Breach(
+        "the offset is too small", OffsetMismatchError, {"expected": 4, "provided": 3}, command={"offset": 3}
+    ),
+    Breach(
+        "the length changes",
+        LengthMismatchError,
+        "The upload's length is 10 and cannot be changed.",
+        command={"length": 11},
+        upload={"length": 10},
+    ),
+    Breach(
+        "the length is below the offset",
+        LengthMismatchError,
+        "The length must be 4 at least: so many bytes are there.",
+        command={"length": 3},
+        upload={"length": None},
+    ),
+    Breach(
+        "the length is over the limit",
+        UploadTooLargeError,
+        {"limit": 100},
+        command={"length": 101},
+        upload={"length": None},
+    ),
+    Breach(
+        "the body is longer than what is left",
+        LengthExceededError,
+        {"left": 6},
+        command={"content_length": 98},
+        upload={"length": 10},
+    ),
+    Breach(
+        "the body is longer than what the declared length leaves",
+        LengthExceededError,
+        {"left": 4},
+        command={"content_length": 98, "length": 8},
+        upload={"length": None},
+    ),
+    Breach(
+        "the body is over the limit",
+        UploadTooLargeError,
+        {"limit": 100},
+        command={"content_length": 98},
+        upload={"length": None},
+    ),
+    Breach("checksums are disabled", **disabled(Extension.CHECKSUM), command={"checksum": UNKNOWN_ALGORITHM}),
+    Breach(
+        "the checksum's algorithm is not offered",
+        UnknownChecksumAlgorithmError,
+        {"offered": ("sha1",)},
+        command={"checksum": UNKNOWN_ALGORITHM},
+        policy={"algorithms": ("sha1",)},
+    ),
+    Breach(
+        "the digest has the wrong size",
+        InvalidChecksumError,
+        "The checksum is malformed: a sha1 digest has 20 bytes.",
+        command={"checksum": SHORT_DIGEST},
+    ),
+]
+
+
+@pytest.mark.parametrize("breach", singly_and_in_pairs(APPEND), ids=str)
+def test_an_append_is_refused_for_the_first_thing_wrong(breach: Breach) -> None:
+    """T-CWU-07, T-CORE-24, T-DEF-05, T-EXP-06: without a byte of the body."""
+    upload = an_upload(**{"offset": 4, **breach.upload})
+    command = an_append(**{"offset": 4, **breach.command})
+
+    with pytest.raises(TusError) as refusal:
+        decide.append(upload, command, NOW, breach.breached_policy())
+
+    assert type(refusal.value) is breach.error
+    assert facts(refusal.value) == breach.facts
+
+
+TERMINATE = [
+    Breach("termination is disabled", **disabled(Extension.TERMINATION)),
+    Breach(
+        "expired",
+        UploadGoneError,
+        "The upload is gone; it has to be started anew.",
+        upload={"expires_at": NOW},
+    ),
+]
+
+
+@pytest.mark.parametrize("breach", singly_and_in_pairs(TERMINATE), ids=str)
+def test_a_termination_is_refused_for_the_first_thing_wrong(breach: Breach) -> None:
+    with pytest.raises(TusError) as refusal:
+        decide.terminate(an_upload(**breach.upload), NOW, breach.breached_policy())
+
+    assert type(refusal.value) is breach.error
+    assert facts(refusal.value) == breach.facts
+
+
+@pytest.mark.parametrize("breaches", [CREATE, APPEND, TERMINATE], ids=["create", "append", "terminate"])
+def test_every_breach_has_a_neighbour_to_be_told_from(breaches: list[Breach]) -> None:
+    """Else the order would go untested."""
+    for breach in breaches:
+        others = [other for other in breaches if other is not breach and other.agrees_with(breach)]
+        assert others, breach
+
+
+# What is not refused.
+
+
+def test_a_creation_becomes_an_event() -> None:
+    metadata = Metadata.parse("a YWJj")
+    command = a_creation(metadata=metadata, policy=CompletionPolicy.EXPLICIT)
+
+    assert decide.create(command, NOW, Policy()) == was_created(
+        metadata=metadata, policy=CompletionPolicy.EXPLICIT
+    )
+
+
+def test_a_creation_sets_the_expiry() -> None:
+    """T-EXP-04."""
+    policy = Policy(lifetime=timedelta(seconds=60))
+
+    assert decide.create(a_creation(), NOW, policy) == was_created(expires_at=later(60))
+
+
+def test_without_the_extension_nothing_expires() -> None:
+    policy = Policy(lifetime=timedelta(seconds=60), extensions=frozenset(Extension) - {Extension.EXPIRATION})
+
+    assert decide.create(a_creation(), NOW, policy) == was_created(expires_at=None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"length": 0}, id="nothing"),
+        pytest.param({"length": 100}, id="as much as is allowed"),
+        pytest.param({"length": 10, "content_length": 10}, id="all at once"),
+        pytest.param({"length": None, "content_length": 100}, id="a body as large as is allowed"),
+        pytest.param({"length": 10, "content_length": None}, id="a body of unknown size"),
+        pytest.param({"length": 10, "content_length": 3, "checksum": SHA1_OF_ABC}, id="with a checksum"),
+    ],
+)
+def test_a_creation_at_the_limits_is_allowed(changes: dict[str, Any]) -> None:
+    event = decide.create(a_creation(**changes), NOW, Policy(**POLICY))
+
+    assert event == was_created(length=changes["length"])
+
+
+def test_a_creation_needs_only_the_extensions_that_it_uses() -> None:
+    decide.create(a_creation(), NOW, Policy(extensions=frozenset({Extension.CREATION})))
+
+
+@pytest.mark.parametrize(
+    ("upload", "changes"),
+    [
+        pytest.param({}, {"content_length": 6}, id="all that is left"),
+        pytest.param({}, {"length": 10}, id="the same length again"),
+        pytest.param({"length": None}, {"length": 4}, id="a length that is reached"),
+        pytest.param({"length": None}, {"length": 100}, id="a length as large as is allowed"),
+        pytest.param({"length": None}, {"content_length": 96}, id="a body as large as is allowed"),
+        pytest.param({"length": None}, {"length": 8, "content_length": 4}, id="all that is declared"),
+        pytest.param({"length": 4, "phase": Phase.COMPLETE}, {"content_length": 0}, id="nothing"),
+        pytest.param({"length": 200}, {"content_length": 196}, id="what was allowed when it was created"),
+        pytest.param({"expires_at": later(1)}, {}, id="in the last second"),
+    ],
+)
+def test_an_append_at_the_limits_is_allowed(upload: dict[str, Any], changes: dict[str, Any]) -> None:
+    append = decide.append(
+        an_upload(**{"offset": 4, **upload}), an_append(**{"offset": 4, **changes}), NOW, Policy(**POLICY)
+    )
+
+    assert append.state is State.RECEIVING
+    assert append.upload == an_upload(**{"offset": 4, **upload})
+
+
+def test_an_append_knows_all_of_its_command() -> None:
+    command = an_append(content_length=3, length=3, checksum=SHA1_OF_ABC)
+    append = decide.append(an_upload(length=None), command, NOW, Policy(**POLICY), finish_at_once=False)
+
+    assert append.tell(chunk(b"abc")) == (Write(b"abc"),)
+    assert append.tell(BodyEnded(clean=True)) == (Seal(),)
+    assert append.tell(Sealed(3)) == (
+        Commit(
+            an_upload(length=3, offset=3, phase=Phase.FINALISING),
+            (LengthDeclared(3), OffsetAdvanced(3), UploadFinalising()),
+        ),
+    )
+
+
+def test_an_append_holds_the_body_to_its_announced_size() -> None:
+    append = decide.append(an_upload(), an_append(content_length=4), NOW, Policy())
+    append.tell(chunk(b"abc"))
+    append.tell(BodyEnded(clean=True))
+
+    assert append.state is State.SALVAGING
+
+
+def test_an_append_holds_the_body_to_its_checksum() -> None:
+    append = decide.append(an_upload(), an_append(checksum=SHA1_OF_ABC), NOW, Policy())
+    append.tell(chunk(b"abd"))
+
+    with pytest.raises(ChecksumMismatchError):
+        append.tell(BodyEnded(clean=True))
+
+
+def test_an_append_finishes_at_once_unless_told_otherwise() -> None:
+    append = decide.append(an_upload(length=3), an_append(), NOW, Policy())
+    append.tell(chunk(b"abc"))
+    append.tell(BodyEnded(clean=True))
+    append.tell(Sealed(3))
+
+    assert append.upload.phase is Phase.COMPLETE
+
+
+def test_a_creation_opens_an_append() -> None:
+    created = was_created(length=3)
+    command = a_creation(length=3, content_length=3, checksum=SHA1_OF_ABC)
+    append = decide.open_creation(created, command, NOW, Policy(checkpoint_bytes=1), finish_at_once=False)
+
+    assert append.upload == an_upload(length=3)
+    append.tell(chunk(b"abc"))
+    append.tell(BodyEnded(clean=True))
+    assert append.tell(Sealed(3)) == (
+        Commit(
+            an_upload(length=3, offset=3, phase=Phase.FINALISING),
+            (created, OffsetAdvanced(3), UploadFinalising()),
+        ),
+    )
+
+
+def test_a_creation_holds_the_body_to_its_announced_size() -> None:
+    append = decide.open_creation(was_created(), a_creation(content_length=4), NOW, Policy())
+    append.tell(chunk(b"abc"))
+    append.tell(BodyEnded(clean=True))
+
+    assert append.state is State.SALVAGING
+
+
+def test_a_creation_holds_the_body_to_its_checksum() -> None:
+    append = decide.open_creation(was_created(), a_creation(checksum=SHA1_OF_ABC), NOW, Policy())
+    append.tell(chunk(b"abd"))
+
+    with pytest.raises(ChecksumMismatchError):
+        append.tell(BodyEnded(clean=True))
+
+
+def test_a_creation_finishes_at_once_unless_told_otherwise() -> None:
+    append = decide.open_creation(was_created(length=0), a_creation(length=0), NOW, Policy())
+    append.tell(BodyEnded(clean=True))
+    append.tell(Sealed(0))
+
+    assert append.upload.phase is Phase.COMPLETE
+
+
+# Presence, completion, termination.
+
+
+@pytest.mark.parametrize("phase", [Phase.RECEIVING, Phase.FINALISING, Phase.COMPLETE])
+def test_an_upload_is_present_before_its_time(phase: Phase) -> None:
+    upload = an_upload(phase=phase, expires_at=later(1))
+
+    assert decide.present(upload, NOW) is upload
+
+
+@pytest.mark.parametrize("phase", [Phase.RECEIVING, Phase.FINALISING, Phase.TERMINATED])
+def test_an_unfinished_upload_is_gone_at_its_time(phase: Phase) -> None:
+    """T-EXP-06."""
+    with pytest.raises(UploadGoneError):
+        decide.present(an_upload(phase=phase, expires_at=NOW), NOW)
+
+
+def test_a_complete_upload_stays_past_its_time() -> None:
+    """T-EXP-01."""
+    upload = an_upload(phase=Phase.COMPLETE, expires_at=NOW)
+
+    assert decide.present(upload, later(60)) is upload
+
+
+@pytest.mark.parametrize(
+    ("upload", "begun", "finished"),
+    [
+        ({"offset": 9}, (), ()),
+        ({"offset": 10}, (UploadFinalising(),), (UploadFinalising(), UploadCompleted())),
+        ({"offset": 10, "phase": Phase.FINALISING}, (), (UploadCompleted(),)),
+        ({"offset": 10, "phase": Phase.COMPLETE}, (), ()),
+        ({"offset": 10, "policy": CompletionPolicy.EXPLICIT}, (), ()),
+    ],
+    ids=["unfinished", "due", "finalising", "complete", "explicit"],
+)
+def test_an_upload_that_is_due_is_completed_once(
+    upload: dict[str, Any], begun: tuple[Any, ...], finished: tuple[Any, ...]
+) -> None:
+    assert decide.finalise(an_upload(**upload)) == begun
+    assert decide.finish(an_upload(**upload)) == finished
+
+
+@pytest.mark.parametrize("phase", [Phase.RECEIVING, Phase.FINALISING, Phase.COMPLETE])
+def test_an_upload_can_be_terminated_finished_or_not(phase: Phase) -> None:
+    """T-TRM-02."""
+    upload = an_upload(phase=phase, expires_at=later(1))
+
+    assert decide.terminate(upload, NOW, Policy()) == (UploadTerminated(),)
