@@ -1,0 +1,86 @@
+"""The disk: every system call of this adapter that changes something, one method each.
+
+They are gathered here so that a test can stop the program between any two of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+__all__ = ["Disk"]
+
+_MODE = 0o666  # less the umask, like any file the application makes
+_MOST_PIECES = 1024  # IOV_MAX on Linux and macOS
+
+
+class Disk:
+    """The system calls, as they are. All of them block."""
+
+    def make_directory(self, path: str) -> None:
+        """Make ``path`` and what is missing above it, and have that survive a loss of power."""
+        if os.path.isdir(path):
+            return
+        above = os.path.dirname(os.path.abspath(path))
+        self.make_directory(above)
+        with suppress(FileExistsError):
+            os.mkdir(path)
+        self.sync_directory(above)
+
+    def open_or_create(self, path: str) -> int:
+        """Open a file for reading and writing; make it, if it is not there."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        """Cut the file off after ``length`` bytes."""
+        os.ftruncate(descriptor, length)
+
+    def write(self, descriptor: int, pieces: Sequence[bytes], position: int) -> int:
+        """Write some of ``pieces`` at ``position``, and return how many bytes it was: at least one."""
+        return os.pwritev(descriptor, pieces[:_MOST_PIECES], position)
+
+    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
+        """Write ``content`` to a file of that name, whatever was in it; have it survive a loss of power."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        try:
+            written = os.write(descriptor, content)
+            while written < len(content):
+                written += os.write(descriptor, content[written:])
+            if durably:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync(self, descriptor: int) -> None:
+        """Have the file's bytes survive a loss of power."""
+        os.fsync(descriptor)
+
+    def sync_directory(self, path: str) -> None:
+        """Have the names in a directory survive a loss of power."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: str, target: str) -> None:
+        """Put one file in the place of another, in one step."""
+        os.replace(source, target)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file's name, if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+    def touch(self, descriptor: int) -> None:
+        """Set the file's modification time to now."""
+        os.utime(descriptor)
+
+    def close(self, descriptor: int) -> None:
+        """Close a file, and let go of its lock, even if a child was forked meanwhile and has it open, too."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        finally:
+            os.close(descriptor)

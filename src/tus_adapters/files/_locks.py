@@ -1,0 +1,158 @@
+"""Locks: who works on an upload, among all processes of one machine.
+
+A holder has the file ``<id>.lock`` open and locked (``flock``), and removes it when it lets go. The kernel
+lets go for a process that dies. A lock file that is left over from one is free to take.
+
+A newcomer that finds the lock taken asks for it by touching the file. Each process has one thread that looks
+at the lock files it holds, a few times a second, and passes the request on to the holder. Within a process
+the tasks ask each other directly.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from attrs import define
+
+from tus_adapters.files._disk import Disk
+from tus_adapters.files._store import Durability, Store, lock_at_once, storage_errors
+from tus_adapters.locks import MemoryLocks
+from tus_adapters.threads import Threads, loop_caller
+from tus_domain import UploadId
+from tus_domain.errors import UploadLockedError
+
+__all__ = ["FileLocks"]
+
+
+class FileLocks:
+    """Locks in ``directory``, for the uploads that a ``FileStorage`` keeps there.
+
+    :param patience: how long to wait for a holder to let go, in seconds.
+    :param interval: how often a holder looks, and a newcomer asks again, in seconds.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        patience: float = 10.0,
+        interval: float = 0.05,
+        threads: int = 4,
+        disk: Disk | None = None,
+    ) -> None:
+        self._store = Store(os.fspath(directory), Durability.NEVER, disk or Disk())
+        self._patience = patience
+        self._interval = interval
+        self._threads = Threads("tus-locks", threads)
+        self._tasks = MemoryLocks(patience=patience)
+        self._watch = _Watch(interval)
+
+    @asynccontextmanager
+    async def hold(
+        self, upload_id: UploadId, /, *, on_contention: Callable[[], None] | None = None
+    ) -> AsyncGenerator[None]:
+        """Hold the upload while in the context."""
+        path = self._store.lock(upload_id)
+        async with self._tasks.hold(upload_id, on_contention=on_contention):
+            lock = _Lock(path)
+            try:
+                await self._acquire(lock)
+                if on_contention is not None:
+                    self._watch.add(lock, loop_caller(on_contention))
+                yield
+            finally:
+                # It may be held even if `_acquire` was cancelled: its thread goes on to the end.
+                if lock.held:
+                    self._watch.remove(lock)
+                    await self._threads.run(self._release, lock)
+
+    async def _acquire(self, lock: _Lock) -> None:
+        with anyio.move_on_after(self._patience):
+            # Polling, because no event crosses processes.
+            while not await self._threads.run(self._try, lock):  # noqa: ASYNC110
+                await anyio.sleep(self._interval)
+            return
+        raise UploadLockedError
+
+    def _try(self, lock: _Lock) -> bool:
+        """Lock the file if it is free; ask for it if it is not."""
+        disk, path = self._store.disk, lock.path
+        with storage_errors():
+            try:
+                descriptor = disk.open_or_create(path)
+            except FileNotFoundError:
+                disk.make_directory(self._store.directory)
+                descriptor = disk.open_or_create(path)
+            try:
+                if (status := lock_at_once(descriptor)) is not None:
+                    lock.descriptor, lock.touched_at = descriptor, status.st_mtime_ns
+                    return True
+                disk.touch(descriptor)
+            except BaseException:
+                disk.close(descriptor)
+                raise
+            disk.close(descriptor)
+            return False
+
+    def _release(self, lock: _Lock) -> None:
+        with storage_errors():
+            try:
+                # Only the holder may remove the name, and only while it holds: whoever opened the file before
+                # that finds, once it has the lock, that the name is not this file's any more.
+                self._store.disk.unlink(lock.path)
+            finally:
+                self._store.disk.close(lock.descriptor)
+
+
+@define(eq=False)
+class _Lock:
+    """A lock file, and its descriptor once it is held. ``touched_at``: when somebody last asked for it."""
+
+    path: str
+    descriptor: int = -1
+    touched_at: int = 0
+
+    @property
+    def held(self) -> bool:
+        return self.descriptor >= 0
+
+
+class _Watch:
+    """One thread that looks at the held lock files, as long as there are any."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._mutex = threading.Lock()
+        self._watched: dict[_Lock, Callable[[], None]] = {}
+        self._running = False
+
+    def add(self, lock: _Lock, on_touch: Callable[[], None]) -> None:
+        """Call ``on_touch`` each time the file was touched."""
+        with self._mutex:
+            self._watched[lock] = on_touch
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="tus-locks-watch", daemon=True).start()
+
+    def remove(self, lock: _Lock) -> None:
+        """Look at the file no more; it may be closed now."""
+        with self._mutex:
+            self._watched.pop(lock, None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._interval)
+            with self._mutex:
+                if not self._watched:
+                    self._running = False
+                    return
+                for lock, on_touch in self._watched.items():
+                    now = os.fstat(lock.descriptor).st_mtime_ns
+                    if now != lock.touched_at:
+                        lock.touched_at = now
+                        on_touch()

@@ -1,0 +1,136 @@
+"""Uploads in memory: for tests, and as the shortest example of the ports."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from typing import Self
+
+from attrs import evolve, frozen
+
+from tus_adapters.locks import MemoryLocks
+from tus_domain import Stored, Upload, UploadId
+from tus_domain.errors import UploadExistsError, UploadNotFoundError, VersionConflictError
+from tus_domain.events import Event
+
+__all__ = ["MemoryLocks", "MemoryStaging", "MemoryStorage", "RecordedEvents"]
+
+_PIECE = 64 * 1024
+
+
+class MemoryStorage:
+    """Keeps uploads as long as it lives. Safe by itself: a commit is one step, and compares versions."""
+
+    def __init__(self) -> None:
+        self._shelf = _Shelf()
+
+    def begin(self, upload: Upload, /) -> MemoryStaging:
+        """Stage a new upload."""
+        return MemoryStaging(self._shelf, upload.id, None, b"")
+
+    def stage(self, base: Stored, /) -> MemoryStaging:
+        """Stage more bytes for an existing upload."""
+        data = self._shelf.expect(base).data
+        return MemoryStaging(self._shelf, base.upload.id, base, data)
+
+    async def load(self, upload_id: UploadId, /) -> Stored:
+        """The upload as last committed; ``claimed`` while it is staged."""
+        return evolve(self._shelf.find(upload_id).stored, claimed=self._shelf.staged[upload_id] > 0)
+
+    async def delete(self, base: Stored, /) -> None:
+        """Remove the upload and its bytes."""
+        self._shelf.expect(base)
+        del self._shelf.kept[base.upload.id]
+
+    async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to ``stop``."""
+        data = self._shelf.find(base.upload.id).data
+        for position in range(start, stop, _PIECE):
+            yield data[position : min(position + _PIECE, stop)]
+
+    async def scan(self) -> AsyncIterator[Stored]:
+        """All uploads."""
+        for upload_id in tuple(self._shelf.kept):
+            if upload_id in self._shelf.kept:
+                yield await self.load(upload_id)
+
+
+class MemoryStaging:
+    """Bytes on their way into one upload in memory."""
+
+    def __init__(self, shelf: _Shelf, upload_id: UploadId, stored: Stored | None, data: bytes) -> None:
+        self._shelf = shelf
+        self._id = upload_id
+        self._stored = stored
+        self._data = bytearray(data)
+
+    async def __aenter__(self) -> Self:
+        self._shelf.staged[self._id] += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shelf.staged[self._id] -= 1
+
+    @property
+    def stored(self) -> Stored | None:
+        """The upload as last committed."""
+        return self._stored
+
+    async def write(self, data: bytes, /) -> None:
+        """Take the next bytes."""
+        self._data += data
+
+    async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
+        """Record what ``settle`` makes of what was written."""
+        upload = settle(len(self._data))
+        self._stored = self._shelf.put(self._stored, upload, bytes(self._data[: upload.offset]))
+        del self._data[upload.offset :]
+        return self._stored
+
+
+@frozen
+class _Kept:
+    stored: Stored
+    data: bytes
+
+
+class _Shelf:
+    """What storage and stagings share."""
+
+    def __init__(self) -> None:
+        self.kept: dict[UploadId, _Kept] = {}
+        self.staged = Counter[UploadId]()
+        self._versions = count(1)
+
+    def find(self, upload_id: UploadId) -> _Kept:
+        try:
+            return self.kept[upload_id]
+        except KeyError:
+            raise UploadNotFoundError from None
+
+    def expect(self, base: Stored) -> _Kept:
+        kept = self.kept.get(base.upload.id)
+        if kept is None or kept.stored.version != base.version:
+            raise VersionConflictError
+        return kept
+
+    def put(self, base: Stored | None, upload: Upload, data: bytes) -> Stored:
+        if base is not None:
+            self.expect(base)
+        elif upload.id in self.kept:
+            raise UploadExistsError
+        stored = Stored(upload, str(next(self._versions)))
+        self.kept[upload.id] = _Kept(stored, data)
+        return stored
+
+
+class RecordedEvents:
+    """An event sink that remembers."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[Event, Upload]] = []
+
+    async def publish(self, event: Event, upload: Upload, /) -> None:
+        """Remember ``event``."""
+        self.published.append((event, upload))

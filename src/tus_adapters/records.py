@@ -1,0 +1,134 @@
+"""Records: an upload as JSON, with what an adapter adds to it.
+
+For adapters that keep the record apart from the bytes. The JSON is meant to be read by people too: an
+operator with a file viewer is a user of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from attrs import AttrsInstance, frozen
+from cattrs import Converter
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from tus_domain import Metadata, Upload, UploadId
+from tus_domain.errors import InvalidMetadataError, TusError
+
+__all__ = ["Codec", "Record", "RecordUnreadableError"]
+
+SCHEMA = 1
+"""Raised by one when a record of the old form could be misread as the new, or the other way round."""
+
+Placement = TypeVar("Placement", bound=AttrsInstance)
+
+
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    BaseValidationError,
+    LookupError,
+    RecursionError,
+    TusError,
+    TypeError,
+    ValueError,
+)
+"""What reading can raise for JSON that is not ours, and for none at all."""
+
+
+class RecordUnreadableError(Exception):
+    """Some bytes are no record, or one that this version does not know."""
+
+
+@frozen
+class Record(Generic[Placement]):
+    """One state of an upload in a storage.
+
+    ``revision`` counts the states of one upload, since two states can be equal otherwise. ``birth`` is a
+    random text that all of them share, for an id that is used again after its upload was deleted. Together
+    they make versions that never occur twice. ``placement`` is the adapter's own.
+    """
+
+    upload: Upload
+    revision: int
+    birth: str
+    placement: Placement
+
+    @staticmethod
+    def following(
+        before: Record[Placement] | None, upload: Upload, placement: Placement
+    ) -> Record[Placement]:
+        """The state that follows ``before``, or, if that is ``None``, the first one of a new upload."""
+        if before is None:
+            return Record(upload, 1, secrets.token_hex(8), placement)
+        return Record(upload, before.revision + 1, before.birth, placement)
+
+    @property
+    def version(self) -> str:
+        """The token for compare-and-swap."""
+        return f"{self.revision}.{self.birth}"
+
+
+class Codec(Generic[Placement]):
+    """Turns records into JSON and back, for one adapter's placement."""
+
+    def __init__(self, placement: type[Placement]) -> None:
+        self._placement = placement
+        self._converter = _converter()
+
+    def dump(self, record: Record[Placement]) -> bytes:
+        """The record as JSON."""
+        upload: dict[str, Any] = self._converter.unstructure(record.upload)
+        body = {"schema": SCHEMA, "revision": record.revision, "birth": record.birth, **upload}
+        body["placement"] = self._converter.unstructure(record.placement)
+        return json.dumps(body).encode()
+
+    def load(self, data: bytes) -> Record[Placement]:
+        """The record that ``data`` holds.
+
+        :raises RecordUnreadableError: it holds none.
+        """
+        try:
+            body = json.loads(data)
+            if body["schema"] != SCHEMA:
+                raise RecordUnreadableError(f"schema {body['schema']!r}, not {SCHEMA}")
+            upload = self._converter.structure(body, Upload)
+            placement = self._converter.structure(body["placement"], self._placement)
+            return Record(upload, int(body["revision"]), str(body["birth"]), placement)
+        except _UNREADABLE as error:
+            raise RecordUnreadableError from error
+
+
+def _converter() -> Converter:
+    converter = Converter(detailed_validation=False)
+    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
+    converter.register_structure_hook(UploadId, lambda text, _: UploadId(text))
+    converter.register_unstructure_hook(Metadata, _dump_metadata)
+    converter.register_structure_hook(Metadata, lambda body, _: _load_metadata(body))
+    converter.register_structure_hook(Upload, make_dict_structure_fn(Upload, converter))
+    converter.register_unstructure_hook(Upload, make_dict_unstructure_fn(Upload, converter))
+    return converter
+
+
+def _dump_metadata(metadata: Metadata) -> dict[str, Any]:
+    """``raw`` says it all, unless the application has put its own values in the place of the client's."""
+    with suppress(InvalidMetadataError):
+        if metadata == Metadata.parse(metadata.raw or ""):
+            return {"raw": metadata.raw}
+    values = {key: base64.b64encode(value).decode() for key, value in metadata.values.items()}
+    return {"raw": metadata.raw, "values": values}
+
+
+def _load_metadata(body: Mapping[str, Any]) -> Metadata:
+    raw: str | None = body["raw"]
+    if "values" not in body:
+        return Metadata.parse(raw or "")
+    return Metadata(raw, {key: base64.b64decode(value) for key, value in body["values"].items()})

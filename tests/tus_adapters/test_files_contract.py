@@ -1,0 +1,57 @@
+"""Files: the contracts, with every durability."""
+
+from pathlib import Path
+
+import pytest
+
+from tus_adapters.files import Durability, FileLocks, FileStorage
+from tus_adapters.testing import LocksContract, StorageContract
+from tus_domain import UploadId
+
+
+class FilesContract(StorageContract):
+    durability: Durability
+    large = 100_000
+
+    @pytest.fixture(autouse=True)
+    def directory(self, tmp_path: Path) -> None:
+        self._directory = tmp_path / "made" / "when needed"
+
+    def open_storage(self) -> FileStorage:
+        return FileStorage(self._directory, durability=self.durability, buffer_size=30_000)
+
+    def open_locks(self) -> FileLocks:
+        return FileLocks(self._directory)
+
+    async def raw(self, upload_id: UploadId) -> bytes | None:
+        files = {file.name: file.read_bytes() for file in self._directory.glob(f"{upload_id}*")}
+        return files[upload_id] if files else None
+
+
+class TestCompletion(FilesContract):
+    durability = Durability.COMPLETION
+
+
+class TestNever(FilesContract):
+    durability = Durability.NEVER
+
+    @pytest.fixture(params=["trio"])  # the event loop makes no difference that depends on the durability
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+
+class TestCommit(FilesContract):
+    durability = Durability.COMMIT
+
+    @pytest.fixture(params=["asyncio"])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+
+class TestFileLocks(LocksContract):
+    @pytest.fixture(autouse=True)
+    def directory(self, tmp_path: Path) -> None:
+        self._directory = tmp_path / "made" / "when needed"
+
+    def open_locks(self, patience: float) -> FileLocks:
+        return FileLocks(self._directory, patience=patience)
