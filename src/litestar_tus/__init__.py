@@ -1,0 +1,7 @@
+"""Resumable uploads for Litestar: the tus 1.0 protocol as a plugin."""
+
+from litestar_tus.config import TUSConfig
+from litestar_tus.events import TUSEvent, UploadInfo
+from litestar_tus.plugin import TUSPlugin
+
+__all__ = ["TUSConfig", "TUSEvent", "TUSPlugin", "UploadInfo"]

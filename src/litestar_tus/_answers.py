@@ -1,0 +1,60 @@
+"""Answers: what goes back to the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import format_datetime
+
+from attrs import frozen
+from litestar.types import Receive, Scope, Send
+
+from tus_domain import Upload
+
+__all__ = ["Answer", "expiry_headers", "offset_headers", "state_headers"]
+
+
+@frozen
+class Answer:
+    """One response, as an ASGI application, which is what Litestar lets a handler return."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's form
+        """Send it."""
+        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in self.headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": raw})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def offset_headers(upload: Upload) -> dict[str, str]:
+    """How many bytes are kept (T-CORE-17, T-CORE-27, T-CWU-06), and how long an unfinished upload has
+    (T-EXP-03).
+    """
+    return {"upload-offset": str(upload.offset)} | expiry_headers(upload)
+
+
+def expiry_headers(upload: Upload) -> dict[str, str]:
+    """When the upload expires, if it does: rounded down to what the format can say (T-EXP-07)."""
+    if upload.expires_at is None or upload.complete:
+        return {}
+    return {"upload-expires": http_date(upload.expires_at)}
+
+
+def state_headers(upload: Upload) -> dict[str, str]:
+    """All that HEAD tells (T-CORE-18, T-CRE-12, T-DEF-03)."""
+    headers = offset_headers(upload)
+    if upload.length is None:
+        headers["upload-defer-length"] = "1"
+    else:
+        headers["upload-length"] = str(upload.length)
+    if upload.metadata.raw is not None:
+        headers["upload-metadata"] = upload.metadata.raw
+    return headers
+
+
+def http_date(at: datetime) -> str:
+    """``at`` as an IMF-fixdate."""
+    return format_datetime(at, usegmt=True)

@@ -1,0 +1,7 @@
+"""Storage backends: the composition root, where the ports meet their adapters."""
+
+from __future__ import annotations
+
+from litestar_tus.backends._compose import compose, new_id
+
+__all__ = ["compose", "new_id"]

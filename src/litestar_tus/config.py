@@ -1,0 +1,124 @@
+"""Configuration of the plugin."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+from attrs import Attribute, field, frozen
+from attrs.validators import is_callable, optional
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.utils.path import normalize_path
+
+from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId
+
+__all__ = ["Guard", "MetadataOverride", "TUSConfig"]
+
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None] | None]
+"""A Litestar guard."""
+
+MetadataOverride = Callable[
+    [Request[Any, Any, Any], dict[str, bytes]], dict[str, bytes] | Awaitable[dict[str, bytes]]
+]
+"""Given the creating request and the client's metadata, decoded: what the application works with instead."""
+
+Check = Callable[[Any, "Attribute[Any]", Any], None]
+_CENTURY = 100 * 365 * 86400
+
+
+def _normal_prefix(prefix: str) -> str:
+    if set("{}?#") & set(prefix):
+        raise ValueError(f"path_prefix: expected a path without parameters or query, not {prefix!r}")
+    return normalize_path(prefix)
+
+
+def _extensions(names: Collection[str]) -> frozenset[Extension]:
+    if isinstance(names, str):
+        raise TypeError("extensions: expected a collection of names, not one string")
+    known = [str(extension) for extension in Extension]
+    if unknown := sorted(set(map(str, names)) - set(known)):
+        raise ValueError(f"extensions: {', '.join(unknown)} not known; there are {', '.join(known)}")
+    return frozenset(Extension(name) for name in names)
+
+
+def _number(least: float, most: float, *, whole: bool = False) -> Check:
+    def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
+        number = isinstance(value, int) or (isinstance(value, float) and not whole)
+        if isinstance(value, bool) or not (number and least <= value <= most):
+            expected = "a whole number" if whole else "a number"
+            raise ValueError(f"{attribute.name}: expected {expected} from {least} to {most}, not {value!r}")
+
+    return check
+
+
+def _port(port: type) -> Check:
+    """A look at the methods: enough to notice a class, a path or another port before the first request."""
+    methods = [name for name in vars(port) if not name.startswith("_")]
+
+    def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
+        if isinstance(value, type) or not all(callable(getattr(value, name, None)) for name in methods):
+            raise ValueError(f"{attribute.name}: expected a tus_domain.{port.__name__}, not {value!r}")
+
+    return check
+
+
+def _or_none(check: Check) -> Check:
+    return optional(check)
+
+
+@frozen(kw_only=True)
+class TUSConfig:
+    """How uploads are served. Every field has a default that works.
+
+    :raises ValueError, TypeError: a field has a value that cannot work.
+    """
+
+    path_prefix: str = field(default="/files", converter=_normal_prefix)
+    """URL prefix of the endpoints: uploads are created at it, and live below it."""
+    upload_dir: str | os.PathLike[str] = "./uploads"
+    """Directory of the file backend. Made when it is needed."""
+    max_size: int | None = field(default=None, validator=_or_none(_number(1, MAX_LENGTH, whole=True)))
+    """Largest upload in bytes; ``None``: no limit."""
+    expiration_seconds: float | None = field(default=86400, validator=_or_none(_number(0, _CENTURY)))
+    """Life of an unfinished upload in seconds, 100 years at the most; ``None``: no expiry."""
+    extensions: Collection[str] = field(default=frozenset(Extension), converter=_extensions)
+    """Which protocol extensions to offer, by their names in ``Tus-Extension``."""
+    storage_backend: Storage | None = field(default=None, validator=_or_none(_port(Storage)))
+    """Where uploads are kept: whatever implements ``tus_domain.Storage``. ``None``: files in
+    ``upload_dir``.
+    """
+    locks: Locks | None = field(default=None, validator=_or_none(_port(Locks)))
+    """Who works on an upload: whatever implements ``tus_domain.Locks``. ``None``: the storage backend's
+    own ``locks`` if it has some, else locks among the tasks of this process.
+    """
+    metadata_override: MetadataOverride | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, metadata) -> metadata``, sync or async, run before an upload is created. A sync one
+    runs in a thread. What it raises refuses the upload; Litestar's exceptions come out with their status.
+    The client's own metadata is what HEAD goes on to show it.
+    """
+    guards: Sequence[Guard] = ()
+    """Litestar guards of the endpoints, besides the application's own. They run before a byte of the body
+    is read.
+    """
+    idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
+    """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
+    id_factory: Callable[[], UploadId] | None = field(default=None, validator=optional(is_callable()))
+    """Makes the ids of new uploads, which must never repeat. ``None``: 128 random bits."""
+
+    def __attrs_post_init__(self) -> None:
+        if Extension.CREATION_WITH_UPLOAD in self.extensions and Extension.CREATION not in self.extensions:
+            raise ValueError("extensions: creation-with-upload needs creation")
+
+    def policy(self) -> Policy:
+        """The same as the domain sees it."""
+        lifetime = None if self.expiration_seconds is None else timedelta(seconds=self.expiration_seconds)
+        return Policy(
+            max_size=MAX_LENGTH if self.max_size is None else self.max_size,
+            lifetime=lifetime,
+            extensions=_extensions(self.extensions),
+        )

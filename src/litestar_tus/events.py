@@ -1,0 +1,112 @@
+"""Events: what an application can listen to, through Litestar's event system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from attrs import frozen
+from litestar import Litestar
+
+from tus_domain import Upload
+from tus_domain.events import (
+    Event,
+    OffsetAdvanced,
+    UploadCompleted,
+    UploadCreated,
+    UploadTerminated,
+)
+
+__all__ = ["LitestarEvents", "TUSEvent", "UploadInfo"]
+
+
+class TUSEvent(StrEnum):
+    """The names of the events. Listeners get the keyword argument ``upload_info``, an ``UploadInfo``.
+
+    Listeners run beside the request and cannot refuse anything. An event without a listener is no error.
+    """
+
+    PRE_CREATE = "tus.pre_create"
+    """An upload is about to be created."""
+    POST_CREATE = "tus.post_create"
+    """An upload was created."""
+    POST_RECEIVE = "tus.post_receive"
+    """More bytes are kept: at the end of a request, and at checkpoints in a long one."""
+    PRE_FINISH = "tus.pre_finish"
+    """All bytes are kept; the upload is about to be complete."""
+    POST_FINISH = "tus.post_finish"
+    """The upload is complete."""
+    PRE_TERMINATE = "tus.pre_terminate"
+    """The client is about to end the upload."""
+    POST_TERMINATE = "tus.post_terminate"
+    """The client has ended the upload; its bytes are gone."""
+
+
+@frozen(kw_only=True)
+class UploadInfo:
+    """An upload, as listeners see it. Sizes are in bytes, times aware and in UTC."""
+
+    id: str
+    offset: int
+    """How many bytes are kept."""
+    size: int | None
+    """How many bytes there will be; ``None`` while the client has not said."""
+    metadata: Mapping[str, bytes]
+    """What the client said of its file, decoded; or what ``metadata_override`` made of it."""
+    created_at: datetime
+    expires_at: datetime | None
+    """When the upload expires if it is not complete by then; ``None``: never."""
+    complete: bool
+
+    @classmethod
+    def of(cls, upload: Upload) -> Self:
+        """What listeners see of ``upload``."""
+        return cls(
+            id=str(upload.id),
+            offset=upload.offset,
+            size=upload.length,
+            metadata=upload.metadata.values,
+            created_at=upload.created_at,
+            expires_at=upload.expires_at,
+            complete=upload.complete,
+        )
+
+
+_AFTER: Mapping[type[Event], TUSEvent] = {
+    UploadCreated: TUSEvent.POST_CREATE,
+    OffsetAdvanced: TUSEvent.POST_RECEIVE,
+    UploadCompleted: TUSEvent.POST_FINISH,
+    UploadTerminated: TUSEvent.POST_TERMINATE,
+}
+
+
+class LitestarEvents:
+    """The domain's event sink: passes events on to an application's listeners."""
+
+    def __init__(self) -> None:
+        self._app: Litestar | None = None
+
+    def attach(self, app: Litestar) -> None:
+        """Take the application whose listeners are meant, when it starts."""
+        self._app = app
+
+    def detach(self, app: Litestar) -> None:
+        """Leave it, when it ends: a request that still runs has nobody to tell."""
+        if self._app is app:
+            self._app = None
+
+    def heard(self, event: TUSEvent) -> bool:
+        """Whether anybody listens to ``event``."""
+        return self._app is not None and bool(self._app.event_emitter.listeners.get(event))
+
+    def emit(self, event: TUSEvent, upload: Upload) -> None:
+        """Tell the listeners, if there are any."""
+        if self._app is not None and self.heard(event):
+            self._app.emit(event, upload_info=UploadInfo.of(upload))
+
+    async def publish(self, event: Event, upload: Upload, /) -> None:
+        """Take notice of ``event``, after its commit."""
+        if (name := _AFTER.get(type(event))) is not None:
+            self.emit(name, upload)

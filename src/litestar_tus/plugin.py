@@ -1,0 +1,144 @@
+"""The plugin: what makes an application accept uploads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import anyio
+from litestar import HttpMethod, Litestar, Request, route
+from litestar.config.app import AppConfig
+from litestar.handlers import HTTPRouteHandler
+from litestar.plugins import InitPlugin
+from litestar.types import ASGIApp, Message, Scope
+from litestar.utils.path import join_paths
+
+from litestar_tus._endpoint import VERSION, Endpoint
+from litestar_tus._hooks import RequestHooks
+from litestar_tus._pauses import Pauses
+from litestar_tus.backends import compose, new_id
+from litestar_tus.config import TUSConfig
+from litestar_tus.events import LitestarEvents
+from tus_domain import Uploads
+
+__all__ = ["TUSPlugin"]
+
+_DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
+
+
+class TUSPlugin(InitPlugin):
+    """Serves tus 1.0 under ``config.path_prefix`` of a Litestar application.
+
+    Several, with different prefixes, can serve in one application.
+    """
+
+    def __init__(self, config: TUSConfig | None = None) -> None:
+        self.config = config or TUSConfig()
+        self._events = LitestarEvents()
+        self._pauses = Pauses()
+        self.uploads: Uploads = compose(
+            self.config.storage_backend,
+            self.config.locks,
+            self.config.policy(),
+            self._events,
+            upload_dir=self.config.upload_dir,
+        )
+        """The uploads themselves, for the application to work with beside the protocol."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the endpoints to the application."""
+        endpoint = Endpoint(
+            self.config,
+            self.uploads,
+            RequestHooks(self.config, self._events),
+            self._pauses,
+            self.config.id_factory or new_id,
+        )
+        app_config.route_handlers.append(_handler(self.config, endpoint))
+        prefix = join_paths([app_config.path, self.config.path_prefix])
+        app_config.before_send.append(_finish(prefix, endpoint.discovery))
+        app_config.lifespan.append(self._run)  # pyright: ignore[reportUnknownMemberType]
+        return app_config
+
+    @asynccontextmanager
+    async def _run(self, app: Litestar) -> AsyncGenerator[None]:
+        """What goes on beside the requests, from the application's start to its end."""
+        self._events.attach(app)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._pauses.run)
+            yield
+            await self._drain()
+            tasks.cancel_scope.cancel()
+        self._events.detach(app)
+
+    async def _drain(self) -> None:
+        """Let running requests keep what they have, before the process ends. Some servers end it at once
+        after the application's shutdown, whatever their requests still do.
+        """
+        with anyio.move_on_after(_DRAIN):
+            while self.uploads.running:
+                self.uploads.stop()
+                await anyio.sleep(0.01)
+
+
+def _handler(config: TUSConfig, endpoint: Endpoint) -> HTTPRouteHandler:
+    """One handler for all methods and all paths below the prefix, so that all that comes is answered by
+    the rules of the protocol.
+    """
+
+    async def tus(request: Request[Any, Any, Any]) -> ASGIApp:
+        return await endpoint.handle(request)
+
+    prefix = config.path_prefix
+    return route(
+        [prefix, f"{prefix.rstrip('/')}/{{upload_id:path}}"],
+        name=f"tus:{prefix}",
+        http_method=list(HttpMethod),
+        guards=list(config.guards),
+        # No browser sends Tus-Resumable to another site unasked, and nothing is written without it: that is
+        # protection enough against forged requests, and tus clients know no tokens.
+        opt={"exclude_from_csrf": True},
+        request_max_body_size=None,
+        include_in_schema=False,
+    )(tus)
+
+
+def _finish(prefix: str, discovery: Mapping[str, str]) -> Callable[[Message, Scope], Any]:
+    """Put what the protocol wants on every answer below the prefix, whoever gives it: guards, Litestar's
+    router, its CORS and its exception handlers do not know of it.
+
+    That is the version (T-CORE-06), that no answer to HEAD is stored (T-CORE-21), and on OPTIONS what there
+    is (T-CORE-34); CORS answers that before any route is looked for.
+    """
+    below = prefix.rstrip("/") + "/"
+    version = [(b"tus-resumable", VERSION.encode())]
+    no_store = [*version, (b"cache-control", b"no-store")]
+    discovered = [*version, *((name.encode(), value.encode()) for name, value in discovery.items())]
+
+    async def before_send(message: Message, scope: Scope) -> None:
+        if message["type"] != "http.response.start":
+            return
+        http = cast("Mapping[str, Any]", scope)
+        if not any(f"{path}/".startswith(below) for path in _paths(http)):
+            return
+        present = {name for name, _ in message["headers"]}
+        wanted = version
+        if http["method"] == HttpMethod.HEAD:
+            wanted = no_store
+        elif http["method"] == HttpMethod.OPTIONS and message["status"] < 300:
+            wanted = version if b"tus-version" in present else discovered
+        message["headers"] = [*message["headers"], *(line for line in wanted if line[0] not in present)]
+
+    return before_send
+
+
+def _paths(scope: Mapping[str, Any]) -> Iterator[str]:
+    """What may be the path within the application: Litestar takes the root path off, unless it finds no
+    route, and nothing says which it was.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    yield path
+    if root and path.startswith(root):
+        yield path[len(root) :]

@@ -1,0 +1,189 @@
+"""The standalone server: uploads into a directory, and a page to make them with.
+
+It runs on uvicorn with httptools and uvloop; ``architecture/decisions`` says why.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import re
+import socket
+from collections.abc import Sequence
+from datetime import timedelta
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import uvicorn
+from attrs import field, frozen
+from litestar import Litestar, MediaType, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from litestar_tus.backends.file import FileStorageBackend
+from litestar_tus.config import TUSConfig
+from litestar_tus.plugin import TUSPlugin
+from tus_domain import Uploads
+
+__all__ = ["Settings", "build", "run"]
+
+_MEDIA_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "cache-control": "no-cache",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def _normal_root(path: str) -> str:
+    return f"/{path.strip('/')}".rstrip("/")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What the command line sets; ``litestar-tus serve --help`` explains each."""
+
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    prefix: str = "/files"
+    max_size: int | None = None
+    expire_after: timedelta | None = timedelta(days=1)
+    fsync: str = "completion"
+    idle_timeout: float = 60.0
+    grace: int = 10
+    root_path: str = field(default="", converter=_normal_root)
+    page: bool = True
+    access_log: bool = False
+
+    def config(self) -> TUSConfig:
+        """The same as the plugin sees it.
+
+        :raises ValueError: a setting has a value that cannot work.
+        """
+        return TUSConfig(
+            path_prefix=self.prefix,
+            max_size=self.max_size,
+            expiration_seconds=None if self.expire_after is None else self.expire_after.total_seconds(),
+            storage_backend=FileStorageBackend(self.directory, durability=self.fsync),
+            idle_timeout=self.idle_timeout,
+        )
+
+
+def build(settings: Settings) -> tuple[Litestar, Uploads]:
+    """The application that ``settings`` describe, and the uploads it serves."""
+    plugin = TUSPlugin(settings.config())
+    prefix = plugin.config.path_prefix
+    handlers: list[HTTPRouteHandler] = [_health]
+    if settings.page and prefix != "/":
+        handlers += _page(f"{settings.root_path}{prefix}/", settings.max_size)
+    app = Litestar(route_handlers=handlers, plugins=[plugin], openapi_config=None)
+    return app, plugin.uploads
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _keep_memory()
+    app, uploads = build(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        root_path=settings.root_path,
+        log_config=None,
+        log_level="info" if settings.access_log else "warning",
+        access_log=settings.access_log,
+        timeout_graceful_shutdown=settings.grace,
+        server_header=False,
+        h11_max_incomplete_event_size=None,
+    )
+    listener = config.bind_socket()
+    host, port = listener.getsockname()[:2]
+    at = f"http://[{host}]:{port}" if listener.family is socket.AF_INET6 else f"http://{host}:{port}"
+    prefix = settings.prefix.strip("/")
+    click.echo(f"Serving uploads at {at}/{prefix}{'/' if prefix else ''}, stored in {settings.directory}")
+    if settings.page and prefix:
+        click.echo(f"Open {at}/ in a browser to upload files")
+    _Server(config, uploads).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which lets the running uploads keep what they have before it ends."""
+
+    def __init__(self, config: uvicorn.Config, uploads: Uploads) -> None:
+        super().__init__(config)
+        self._uploads = uploads
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End every body early, then wait for the requests."""
+        self._uploads.stop()
+        await super().shutdown(sockets)
+
+
+@get("/health", media_type=MediaType.TEXT, sync_to_thread=False)
+def _health() -> str:
+    """Say that the server answers."""
+    return "ok\n"
+
+
+def _page(endpoint: str, max_size: int | None) -> Sequence[HTTPRouteHandler]:
+    """Handlers of the upload page. Its files are small, and read once."""
+    folder = files("litestar_tus") / "page"
+    assets = {asset.name: asset.read_text(encoding="utf-8") for asset in folder.iterdir() if asset.is_file()}
+    index = _with_meta(assets.pop("index.html"), "tus-endpoint", endpoint)
+    index = _with_meta(index, "tus-max-size", "" if max_size is None else str(max_size))
+
+    @get("/", sync_to_thread=False)
+    def page() -> Response[str]:
+        return _asset("index.html", index)
+
+    @get("/page/{name:str}", sync_to_thread=False)
+    def asset(name: FromPath[str]) -> Response[str]:
+        if name not in assets:
+            raise NotFoundException
+        return _asset(name, assets[name])
+
+    return [page, asset]
+
+
+def _asset(name: str, content: str) -> Response[str]:
+    media_type = _MEDIA_TYPES.get(Path(name).suffix, "application/octet-stream")
+    return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
+
+
+def _with_meta(html: str, name: str, content: str) -> str:
+    """Set the content of the page's ``<meta name=…>``, which must be there."""
+    changed, count = re.subn(
+        rf'(<meta name="{name}" content=")[^"]*(")', lambda match: match[1] + escape(content) + match[2], html
+    )
+    if count != 1:
+        raise ValueError(f"the page has no <meta name={name!r}>")
+    return changed
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what a connection's buffers were, instead of giving it back to the system and asking
+    for it anew with each piece of a body.
+
+    That alone doubles the speed of a large upload. Elsewhere than on glibc nothing is done, for nothing is
+    known.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mmap_threshold, trim_threshold, top_pad = -3, -1, -2
+        mallopt(mmap_threshold, 16 * 1024 * 1024)
+        mallopt(trim_threshold, 32 * 1024 * 1024)
+        mallopt(top_pad, 4 * 1024 * 1024)
