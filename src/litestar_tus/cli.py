@@ -14,8 +14,8 @@ from tus_domain import MAX_LENGTH
 
 __all__ = ["main"]
 
-_SIZE = re.compile(r"(\d+)\s*(?:([KMGT])(i?)B?|B)?", re.ASCII | re.IGNORECASE)
-_DURATION = re.compile(r"(\d+)\s*([smhd])", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,19})\s*(?:([KMGT])(i?)B?|B)?", re.ASCII | re.IGNORECASE)
+_DURATION = re.compile(r"(\d{1,12})\s*([smhd])", re.ASCII | re.IGNORECASE)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=36500)
 

@@ -22,6 +22,7 @@ from litestar import Litestar, MediaType, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from litestar_tus.backends.file import FileStorageBackend
 from litestar_tus.config import TUSConfig
@@ -71,6 +72,8 @@ class Settings:
 
         :raises ValueError: a setting has a value that cannot work.
         """
+        if self.prefix.strip("/") in ("health", "page"):
+            raise ValueError(f"path_prefix: {self.prefix!r} is taken by the server itself")
         return TUSConfig(
             path_prefix=self.prefix,
             max_size=self.max_size,
@@ -100,7 +103,7 @@ def run(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=HttpToolsProtocol,
         ws="none",
         root_path=settings.root_path,
         log_config=None,

@@ -210,12 +210,13 @@ def refuse_part(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
 
 def write(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
     """Take the chunk in."""
-    data, ledger.now = _chunk(told)
-    ledger.received += len(data)
-    ledger.written += len(data)
+    assert isinstance(told, Chunk)
+    ledger.now = told.at
+    ledger.received += len(told.data)
+    ledger.written += len(told.data)
     if ledger.verifier is not None:
-        ledger.verifier.update(data)
-    return (Write(data),)
+        ledger.verifier.update(told.data)
+    return (Write(told.data),)
 
 
 def write_and_seal(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
@@ -225,13 +226,8 @@ def write_and_seal(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
 
 def seal(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
     """Have all that came kept."""
-    return (Seal(),)
-
-
-def seal_paused(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
-    """Have all that came so far kept, while nothing comes."""
-    assert isinstance(told, Paused)
-    ledger.now = told.at
+    if isinstance(told, Paused):
+        ledger.now = told.at
     return (Seal(),)
 
 
@@ -269,11 +265,6 @@ def commit_settled(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
     return _commit(ledger, events, upload)
 
 
-def _chunk(told: Input) -> tuple[bytes, datetime]:
-    assert isinstance(told, Chunk)
-    return told.data, told.at
-
-
 def _kept(ledger: Ledger, told: Input) -> tuple[Event, ...]:
     assert isinstance(told, Sealed)
     if not ledger.start <= told.length <= ledger.written:
@@ -303,7 +294,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(State.RECEIVING, Chunk, overflows, refuse_overflow, State.DISCARDED),
     Transition(State.RECEIVING, Chunk, checkpoint_due, write_and_seal, State.CHECKPOINTING),
     Transition(State.RECEIVING, Chunk, always, write, State.RECEIVING),
-    Transition(State.RECEIVING, Paused, uncommitted, seal_paused, State.CHECKPOINTING),
+    Transition(State.RECEIVING, Paused, uncommitted, seal, State.CHECKPOINTING),
     Transition(State.RECEIVING, Paused, always, wait, State.RECEIVING),
     Transition(State.RECEIVING, BodyEnded, unproven, discard, State.DISCARDED),
     Transition(State.RECEIVING, BodyEnded, disproven, refuse_digest, State.DISCARDED),

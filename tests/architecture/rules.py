@@ -16,7 +16,6 @@ CORE_IMPORTS = frozenset(
         "__future__",
         "attrs",  # frozen classes
         "base64",  # digests and metadata values
-        "binascii",  # the error that base64 raises
         "collections.abc",
         "contextlib",  # AbstractAsyncContextManager in the ports, aclosing in the service
         "datetime",  # the types only: the wall-clock rule below forbids `now`

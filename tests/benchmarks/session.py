@@ -97,24 +97,37 @@ def verify(directory: Path, stored: Sequence[Stored], source: Source) -> None:
 def measure_all(
     bench: Bench, chosen: Sequence[Workload], options: argparse.Namespace
 ) -> tuple[list[Sample], list[str]]:
-    """Take all samples, A B C D, A B C D, ...; return them and what failed. The rest goes on."""
+    """Take all samples, A B C D, A B C D, ...; return them, and what failed or cut the run short."""
     samples: list[Sample] = []
     failures: list[str] = []
-    attempts = 1 if options.quick else ATTEMPTS
-    for workload in chosen:
-        print(workload.title, file=sys.stderr, flush=True)
-        names = _for_workload(workload, options.servers)
-        for number in range(1, options.rounds + 1):
-            for name in list(names):
-                try:
-                    samples.append(bench.quiet_sample(SERVERS[name], workload, number, attempts))
-                except (LoadError, DigestError) as error:
-                    failures.append(f"{workload.key}/{name}: {error}")
-                    print(
-                        failures[-1], *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr, flush=True
-                    )
-                    names.remove(name)
+    try:
+        for workload in chosen:
+            print(workload.title, file=sys.stderr, flush=True)
+            _measure_one(bench, workload, options, samples, failures)
+    except KeyboardInterrupt:  # an hour's samples are worth a report
+        failures.append(f"interrupted after {len(samples)} samples; the tables are incomplete")
     return samples, failures
+
+
+def _measure_one(
+    bench: Bench,
+    workload: Workload,
+    options: argparse.Namespace,
+    samples: list[Sample],
+    failures: list[str],
+) -> None:
+    """Add a workload's samples and failures. A server that failed is left out of the remaining rounds."""
+    names = _for_workload(workload, options.servers)
+    for number in range(1, options.rounds + 1):
+        for name in list(names):
+            try:
+                attempts = 1 if options.quick else ATTEMPTS
+                samples.append(bench.quiet_sample(SERVERS[name], workload, number, attempts))
+            except (LoadError, DigestError) as error:
+                failures.append(f"{workload.key}/{name}: {error}")
+                said = getattr(error, "__notes__", ())
+                print(failures[-1], *said, sep="\n", file=sys.stderr, flush=True)
+                names.remove(name)
 
 
 def wait_until_quiet(server: int, patience: float) -> None:

@@ -72,6 +72,21 @@ def test_a_server_that_fails_is_reported_and_the_others_are_measured(tmp_path, m
     assert "\n| tuspyserver | " not in text
 
 
+def test_an_interrupted_run_reports_what_it_has_and_says_so(tmp_path, monkeypatch, capsys):
+    def interrupt(place):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(
+        SERVERS, "tuspyserver", replace(SERVERS["tuspyserver"], command=interrupt, install=str)
+    )
+    places = ["--dir", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    assert main(["--quick", "--servers", "reference,tuspyserver", "--workloads", "patch,head", *places]) == 1
+    text = capsys.readouterr().out
+    assert "**Failed:** interrupted after 1 samples" in text
+    assert "\n| reference | " in text
+    assert not list(tmp_path.glob("bench-*")), "stores are left behind"
+
+
 @pytest.mark.parametrize("key", ["patch", "chunks", "at-once", "small", "head"])
 def test_a_stored_file_that_differs_in_one_byte_is_noticed(key, reference, source):
     directory, target = reference

@@ -1,7 +1,7 @@
 """Proves the commands that a document tells its readers to type.
 
 `make` must know the targets and `pip` the extras; what is ours is run. A server is started as written, but on
-a free port of this machine, must accept a connection, and must end well when told to. A command that nothing
+a free port of this machine, must answer a request, and must end well when told to. A command that nothing
 here can prove is an error, not a pass.
 """
 
@@ -15,6 +15,8 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +147,12 @@ def _serve(command: Sequence[str], directory: Path, variables: dict[str, str]) -
     log = directory / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            finished, cwd=directory, env=os.environ | variables, stdout=output, stderr=subprocess.STDOUT
+            finished,
+            cwd=directory,
+            env=os.environ | variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             _reach(server, port)
@@ -154,7 +161,7 @@ def _serve(command: Sequence[str], directory: Path, variables: dict[str, str]) -
         except (BlockError, subprocess.TimeoutExpired) as error:
             raise BlockError(f"{shlex.join(finished)}: {error}\n{log.read_text(errors='replace')}") from error
         finally:
-            server.kill()
+            _kill_all(server)
             server.wait()
     if server.returncode not in {
         0,
@@ -165,17 +172,30 @@ def _serve(command: Sequence[str], directory: Path, variables: dict[str, str]) -
         )
 
 
+def _kill_all(server: subprocess.Popen[bytes]) -> None:
+    """Leave no worker behind, should the server have ended badly."""
+    with suppress(ProcessLookupError):  # they have all ended, as they should
+        os.killpg(server.pid, signal.SIGKILL)
+
+
 def _reach(server: subprocess.Popen[bytes], port: int) -> None:
+    """Wait for an answer, whatever it says. A server that only listens may not be ready to be stopped."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise BlockError(f"ended at once with {server.returncode}")
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            connection.request("GET", "/")
+            connection.getresponse().read()
         except ConnectionRefusedError:
             time.sleep(0.05)
+        except (OSError, HTTPException) as error:
+            raise BlockError(f"does not answer: {error!r}") from error
         else:
             return
+        finally:
+            connection.close()
     raise BlockError("accepts no connection")
 
 

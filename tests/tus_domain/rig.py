@@ -65,3 +65,11 @@ class Rig:
         """Look only at what is published and called from now on."""
         self.sink.published.clear()
         self.storage.calls.clear()
+
+
+async def a_rig(*, length: int | None = 10, **more: Any) -> Rig:
+    """A rig with an empty upload."""
+    rig = Rig(**more)
+    await rig.create(length=length)
+    rig.forget()
+    return rig

@@ -41,7 +41,7 @@ class FileStorage:
         directory: str | os.PathLike[str],
         *,
         durability: Durability = Durability.COMPLETION,
-        buffer_size: int = 256 * 1024,
+        buffer_size: int = 512 * 1024,
         sync_every: int = 64 * 1024 * 1024,
         threads: int = 8,
         disk: Disk | None = None,
