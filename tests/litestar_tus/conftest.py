@@ -1,0 +1,51 @@
+"""The services of the tests: one of the usual kind for all, on each event loop, and others to order."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+
+from litestar_tus import TUSConfig, TUSPlugin
+from tests.litestar_tus.service import Service, application, in_memory, serving
+
+
+@pytest.fixture(scope="session", params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The event loop under the application."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def tus(backend: str) -> Iterator[Service]:
+    """Uploads with every setting at its default, in memory. Tests share it, and make uploads of their own."""
+    with serving(in_memory(), backend=backend) as service:
+        yield service
+
+
+@pytest.fixture
+def serve(backend: str) -> Iterator[Callable[..., Service]]:
+    """Start a service with some settings changed, and options of its application."""
+    with ExitStack() as stack:
+
+        def start(*, root_path: str = "", app: dict[str, Any] | None = None, **config: Any) -> Service:
+            service = serving(in_memory(**config), backend=backend, root_path=root_path, **(app or {}))
+            return stack.enter_context(service)
+
+        yield start
+
+
+@pytest.fixture(params=["memory", "files"])
+def plugin(request: pytest.FixtureRequest, tmp_path: Path) -> TUSPlugin:
+    """For requests by hand: over either storage, and soon tired of silence."""
+    if request.param == "memory":
+        return in_memory(idle_timeout=0.1)
+    return TUSPlugin(TUSConfig(upload_dir=tmp_path / "uploads", idle_timeout=0.1))
+
+
+@pytest.fixture
+def app(plugin: TUSPlugin) -> Litestar:
+    return application(plugin)

@@ -1,0 +1,290 @@
+"""The command: its options, its environment, and what it says when it is used wrongly."""
+
+import re
+import sys
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from litestar_tus import server
+from litestar_tus.cli import main
+from litestar_tus.server import Settings
+
+OPTIONS = [
+    "host",
+    "port",
+    "prefix",
+    "max-size",
+    "expire-after",
+    "fsync",
+    "idle-timeout",
+    "grace",
+    "root-path",
+    "page",
+    "access-log",
+]
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """What the server was started with; it is not."""
+    served: list[Settings] = []
+    monkeypatch.setattr(server, "run", served.append)
+    return served
+
+
+def serve(*arguments: str, **env: str) -> Result:
+    return CliRunner().invoke(main, ["serve", *arguments], env=env, catch_exceptions=False)
+
+
+def said(result: Result) -> str:
+    """What a person reads, however wide the terminal."""
+    return re.sub(r"\s+", " ", click.unstyle(result.output))
+
+
+# --- help -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
+def test_the_command_says_what_it_can(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 0
+    assert "Resumable uploads over tus 1.0." in said(result)
+    assert "serve Serve uploads, stored in DIRECTORY." in said(result)
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+
+    assert (result.exit_code, result.output.split()[-1]) == (0, version("litestar-tus"))
+
+
+def test_each_option_is_explained_with_its_default() -> None:
+    result = serve("--help")
+    text = said(result)
+
+    assert result.exit_code == 0
+    for name in OPTIONS:
+        (explained,) = re.findall(rf"--{name} (?:/ --no-{name}|[A-Z\[]).*?\[default: .*?\]", text)
+        assert re.search(r"[A-Z][a-z ]+.*\. \[default: ", explained), f"no sentence: {explained}"
+    for part in (
+        "[default: 127.0.0.1]",
+        "[default: 8000;",
+        "[default: /files]",
+        "[default: no limit]",
+        "[default: 24h]",
+        "[default: completion]",
+        "TUS_MAX_SIZE",
+        "TUS_DIR",
+        "5GiB",
+        "7d or never",
+    ):
+        assert part in text
+
+
+def test_no_line_of_the_help_is_too_long() -> None:
+    result = CliRunner().invoke(main, ["serve", "--help"], terminal_width=80)
+
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def test_the_defaults(served: list[Settings]) -> None:
+    assert serve().exit_code == 0
+
+    assert served == [Settings(directory=Path("uploads"))]
+    assert served[0] == Settings(
+        directory=Path("uploads"),
+        host="127.0.0.1",
+        port=8000,
+        prefix="/files",
+        max_size=None,
+        expire_after=timedelta(days=1),
+        fsync="completion",
+        idle_timeout=60.0,
+        grace=10,
+        root_path="",
+        page=True,
+        access_log=False,
+    )
+
+
+GIVEN = {
+    "host": ("0.0.0.0", "0.0.0.0"),
+    "port": ("9000", 9000),
+    "prefix": ("/up", "/up"),
+    "max-size": ("5GiB", 5 * 1024**3),
+    "expire-after": ("7d", timedelta(days=7)),
+    "fsync": ("commit", "commit"),
+    "idle-timeout": ("2.5", 2.5),
+    "grace": ("30", 30),
+    "root-path": ("/proxy/", "/proxy"),
+}
+ALL = Settings(
+    directory=Path("there"),
+    page=False,
+    access_log=True,
+    **{name.replace("-", "_"): value for name, (_, value) in GIVEN.items()},  # type: ignore[arg-type]
+)
+
+
+def test_every_option_arrives(served: list[Settings]) -> None:
+    options = [text for name, (given, _) in GIVEN.items() for text in (f"--{name}", given)]
+
+    result = serve("there", *options, "--no-page", "--access-log")
+
+    assert (result.exit_code, served) == (0, [ALL])
+
+
+def test_every_option_can_come_from_the_environment(served: list[Settings]) -> None:
+    variables = {f"TUS_{name.upper().replace('-', '_')}": given for name, (given, _) in GIVEN.items()}
+
+    result = serve(**variables, TUS_DIR="there", TUS_PAGE="false", TUS_ACCESS_LOG="1")
+
+    assert (result.exit_code, served) == (0, [ALL])
+    assert {name.replace("-", "_") for name in OPTIONS} == {
+        name for name in Settings.__annotations__ if name != "directory"
+    }
+
+
+def test_what_is_typed_counts_more_than_the_environment(served: list[Settings]) -> None:
+    serve("here", "--port", "1", TUS_PORT="2", TUS_DIR="there")
+
+    assert (served[0].port, served[0].directory) == (1, Path("here"))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1),
+        ("1048576", 1048576),
+        ("500B", 500),
+        ("500b", 500),
+        ("10K", 10_000),
+        ("10kB", 10_000),
+        ("500M", 500_000_000),
+        ("500MB", 500_000_000),
+        ("500 MB", 500_000_000),
+        ("5GiB", 5 * 1024**3),
+        ("5gib", 5 * 1024**3),
+        ("5Gi", 5 * 1024**3),
+        ("2T", 2 * 10**12),
+        (" 7 ", 7),
+        (str(2**63 - 1), 2**63 - 1),
+    ],
+)
+def test_sizes(served: list[Settings], text: str, size: int) -> None:
+    result = serve("--max-size", text)
+
+    assert (result.output, served[0].max_size) == ("", size)
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("30m", timedelta(minutes=30)),
+        ("24h", timedelta(days=1)),
+        ("24 H", timedelta(days=1)),
+        ("7d", timedelta(days=7)),
+        ("36500d", timedelta(days=36500)),
+        ("never", None),
+        ("Never", None),
+    ],
+)
+def test_durations(served: list[Settings], text: str, duration: timedelta | None) -> None:
+    result = serve("--expire-after", text)
+
+    assert (result.output, served[0].expire_after) == ("", duration)
+
+
+# --- used wrongly ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--max-size", "much"), "'much' is no size; expected for example 500MB, 5GiB or 1048576"),
+        (("--max-size", "5XB"), "expected for example 500MB"),
+        (("--max-size", "-5"), "expected for example 500MB"),
+        (("--max-size", "1.5G"), "expected for example 500MB"),
+        (("--max-size", ""), "expected for example 500MB"),
+        (("--max-size", "9" * 5000), "expected for example 500MB"),
+        (("--max-size", "0"), "'0' is out of range; expected 1 to 9223372036854775807 bytes"),
+        (("--max-size", "9999999T"), "out of range"),
+        (
+            ("--expire-after", "soon"),
+            "'soon' is no duration; expected for example 90s, 30m, 24h, 7d or never",
+        ),
+        (("--expire-after", "90"), "expected for example 90s"),
+        (("--expire-after", "-1d"), "expected for example 90s"),
+        (("--expire-after", "36501d"), "expected 36500d at the most, or never"),
+        (("--expire-after", "999999999999d"), "expected 36500d at the most, or never"),
+        (("--port", "65536"), "'--port'"),
+        (("--port", "http"), "'--port'"),
+        (("--fsync", "always"), "'--fsync'"),
+        (("--idle-timeout", "0"), "'--idle-timeout'"),
+        (("--idle-timeout", "nan"), "idle_timeout: expected a number"),
+        (("--grace", "0"), "'--grace'"),
+        (("--prefix", "/{x}"), "path_prefix: expected a path without parameters"),
+        (("--prefix", "/health"), "path_prefix: '/health' is taken by the server itself"),
+        (("--prefix", "page/"), "path_prefix: 'page/' is taken by the server itself"),
+        (("--speed", "fast"), "--speed"),
+        ((__file__,), "is a file"),
+        (("one", "two"), "two"),
+    ],
+    ids=lambda case: " ".join(case)[:30] if isinstance(case, tuple) else "",
+)
+def test_what_cannot_be_is_explained(
+    served: list[Settings], arguments: tuple[str, ...], expected: str
+) -> None:
+    """In one sentence, not with a traceback."""
+    result = serve(*arguments)
+
+    assert (result.exit_code, served) == (2, [])
+    assert expected in said(result)
+    assert "Traceback" not in result.output
+
+
+def test_so_is_what_is_wrong_in_the_environment(served: list[Settings]) -> None:
+    result = serve(TUS_MAX_SIZE="much")
+
+    assert (result.exit_code, served) == (2, [])
+    assert "'much' is no size" in said(result)
+
+
+@pytest.mark.parametrize("missing", ["uvicorn", "httptools"])
+def test_without_the_server_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.delitem(sys.modules, "litestar_tus.server")
+    monkeypatch.setitem(sys.modules, missing, None)
+    if missing == "httptools":
+        for name in [name for name in sys.modules if name.startswith("uvicorn")]:
+            monkeypatch.delitem(sys.modules, name)
+
+    result = serve("--port", "0")
+
+    assert result.exit_code == 1
+    assert said(result).strip() == "Error: The server is not installed: pip install 'litestar-tus[server]'"
+
+
+def test_another_missing_module_is_not_mistaken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice would not help."""
+    monkeypatch.delitem(sys.modules, "litestar_tus.server")
+    monkeypatch.setitem(sys.modules, "litestar_tus.plugin", None)
+
+    with pytest.raises(ModuleNotFoundError, match=r"litestar_tus\.plugin"):
+        serve("--port", "0")
+
+
+def test_the_help_needs_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "litestar_tus.server")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+
+    assert serve("--help").exit_code == 0

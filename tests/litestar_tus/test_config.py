@@ -1,0 +1,255 @@
+"""TUSConfig: every field, its default, and what happens to values that cannot work."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from litestar_tus import TUSConfig, TUSPlugin
+from litestar_tus.backends.file import FileStorageBackend
+from tests.litestar_tus.service import VERSION, Service, in_memory, serving
+from tus_adapters.memory import MemoryLocks, MemoryStorage
+from tus_domain import MAX_LENGTH, Extension, UploadId
+
+EVERYTHING = {
+    "creation",
+    "creation-with-upload",
+    "creation-defer-length",
+    "termination",
+    "expiration",
+    "checksum",
+}
+
+
+def test_the_defaults() -> None:
+    config = TUSConfig()
+
+    assert {field.name: getattr(config, field.name) for field in attrs.fields(TUSConfig)} == {
+        "path_prefix": "/files",
+        "upload_dir": "./uploads",
+        "max_size": None,
+        "expiration_seconds": 86400,
+        "extensions": frozenset(EVERYTHING),
+        "storage_backend": None,
+        "locks": None,
+        "metadata_override": None,
+        "guards": (),
+        "idle_timeout": 60.0,
+        "id_factory": None,
+    }
+
+
+def test_the_plugin_alone_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the README, with all that Litestar brings by default. It starts without a warning: here they are
+    errors.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    with TestClient(Litestar(plugins=[TUSPlugin()])) as client:
+        assert list(tmp_path.iterdir()) == [], "nothing is made before it is needed"
+        answer = client.post("/files/", headers=VERSION | {"Upload-Length": "5"})
+        location = answer.headers["location"]
+        client.patch(
+            location,
+            headers=VERSION | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+            content=b"hello",
+        )
+        schema = client.get("/schema/openapi.json").json()
+
+    assert (tmp_path / "uploads" / location.rpartition("/")[2]).read_bytes() == b"hello"
+    assert not any("files" in path for path in schema.get("paths", {}))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "collection"),
+    [
+        ("/uploads", "/uploads"),
+        ("uploads/", "/uploads"),
+        ("/uploads/", "/uploads"),
+        ("/a/b", "/a/b"),
+        ("a//b/", "/a/b"),
+        ("/", "/"),
+        ("", "/"),
+        ("/with-dash_and.dot", "/with-dash_and.dot"),
+        ("/mes fichiers/é", "/mes%20fichiers/%C3%A9"),
+    ],
+)
+def test_a_prefix_can_be_written_in_many_ways(
+    serve: Callable[..., Service], prefix: str, collection: str
+) -> None:
+    service = serve(path_prefix=prefix)
+
+    for path in {collection, collection.rstrip("/") + "/"}:
+        answer = service.ask("POST", path, Upload_Length=5)
+        assert (answer.status_code, answer.headers["tus-resumable"]) == (201, "1.0.0")
+        location = answer.headers["location"]
+        assert location.startswith(collection.rstrip("/") + "/")
+        assert service.append(location, 0, b"hello").status_code == 204
+        assert service.bytes_of(location) == b"hello"
+        missing = service.ask("PROPFIND", location)
+        assert (missing.status_code, missing.headers["tus-resumable"]) == (405, "1.0.0")
+
+
+def test_only_the_extensions_named_are_offered() -> None:
+    assert TUSConfig(extensions=["creation", "checksum"]).policy().extensions == {
+        Extension.CREATION,
+        Extension.CHECKSUM,
+    }
+
+
+def test_a_storage_of_ones_own_is_used(serve: Callable[..., Service]) -> None:
+    storage = MemoryStorage()
+
+    location = serve(storage_backend=storage).upload(5, b"hello")
+
+    assert [str(upload_id) for upload_id in storage._shelf.kept] == [location.rpartition("/")[2]]
+
+
+def test_locks_of_ones_own_are_used() -> None:
+    locks = MemoryLocks()
+
+    assert in_memory(locks=locks).uploads._locks is locks
+    assert TUSPlugin(TUSConfig(storage_backend=FileStorageBackend("x"), locks=locks)).uploads._locks is locks
+
+
+def test_else_the_storages_own_locks_are_used() -> None:
+    storage = FileStorageBackend("x")
+
+    assert TUSPlugin(TUSConfig(storage_backend=storage)).uploads._locks is storage.locks
+
+
+def test_ids_of_ones_own_are_used(serve: Callable[..., Service]) -> None:
+    service = serve(id_factory=iter([UploadId("one"), UploadId("two")]).__next__)
+
+    assert [service.upload(), service.upload()] == ["/files/one", "/files/two"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"max_size": 0},
+        {"max_size": -1},
+        {"max_size": 1.5},
+        {"max_size": "5GB"},
+        {"max_size": True},
+        {"max_size": MAX_LENGTH + 1},
+        {"expiration_seconds": -1},
+        {"expiration_seconds": math.nan},
+        {"expiration_seconds": math.inf},
+        {"expiration_seconds": 1e12},
+        {"expiration_seconds": "1d"},
+        {"idle_timeout": 0},
+        {"idle_timeout": None},
+        {"idle_timeout": math.nan},
+        {"extensions": "creation"},
+        {"extensions": ["creation", "resumption"]},
+        {"storage_backend": "./uploads"},
+        {"storage_backend": MemoryStorage},
+        {"storage_backend": MemoryLocks()},
+        {"locks": MemoryStorage()},
+        {"metadata_override": {"filename": b"x"}},
+        {"id_factory": "uuid"},
+        {"path_prefix": "/{tenant:str}/files"},
+        {"path_prefix": "/files?x"},
+        {"path_prefix": "/files#x"},
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_work_is_refused_by_name(config: dict[str, Any]) -> None:
+    (name,) = config
+
+    with pytest.raises((ValueError, TypeError), match=name):
+        TUSConfig(**config)
+
+
+@pytest.mark.clause("T-CWU-02")
+def test_there_is_no_creation_with_upload_without_creation() -> None:
+    with pytest.raises(ValueError, match="creation-with-upload needs creation"):
+        TUSConfig(extensions=["creation-with-upload", "checksum"])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"max_size": 1},
+        {"max_size": MAX_LENGTH},
+        {"expiration_seconds": 0},
+        {"expiration_seconds": 0.5},
+        {"expiration_seconds": 100 * 365 * 86400},
+        {"idle_timeout": math.inf},
+        {"idle_timeout": 1},
+        {"extensions": []},
+        {"upload_dir": Path("x")},
+    ],
+    ids=str,
+)
+def test_a_value_that_can_is_not(config: dict[str, Any]) -> None:
+    in_memory(**config)
+
+
+@pytest.mark.clause("T-EXP-04")
+def test_the_longest_life_can_be_told(serve: Callable[..., Service]) -> None:
+    assert serve(expiration_seconds=100 * 365 * 86400).create(Upload_Length=5).status_code == 201
+
+
+def test_a_configuration_does_not_change() -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        TUSConfig().max_size = 5  # type: ignore[misc]
+
+
+def test_the_policy_says_the_same() -> None:
+    policy = TUSConfig(max_size=10, expiration_seconds=60).policy()
+
+    assert (policy.max_size, policy.extensions) == (10, frozenset(Extension))
+    assert policy.lifetime is not None
+    assert policy.lifetime.total_seconds() == 60
+    assert TUSConfig(expiration_seconds=None).policy().lifetime is None
+    assert TUSConfig().policy().max_size == MAX_LENGTH
+
+
+def test_two_plugins_serve_in_one_application(backend: str) -> None:
+    first, second = in_memory(path_prefix="/photos", max_size=5), in_memory(path_prefix="/photos-raw")
+
+    with serving(first, backend=backend, plugins=[second]) as photos:
+        raw = Service(photos.client, second)
+        location, other = photos.upload(5, b"hello"), raw.upload(6, b"world!")
+        photos_tell, raw_tells = photos.ask("OPTIONS").headers, raw.ask("OPTIONS").headers
+
+        assert (location.rpartition("/")[0], other.rpartition("/")[0]) == ("/photos", "/photos-raw")
+        assert (list(photos.stored.values()), list(raw.stored.values())) == ([b"hello"], [b"world!"])
+        assert photos.create(Upload_Length=6).status_code == 413
+        assert ("tus-max-size" in photos_tell, "tus-max-size" in raw_tells) == (True, False)
+        assert raw_tells.get_list("tus-resumable") == ["1.0.0"]
+        assert photos.head(other.replace("photos-raw", "photos")).status_code == 404
+
+
+def test_one_prefix_inside_another_is_possible(backend: str) -> None:
+    outer, inner = in_memory(path_prefix="/files", max_size=5), in_memory(path_prefix="/files/raw")
+
+    with serving(outer, backend=backend, plugins=[inner]) as files:
+        raw = Service(files.client, inner)
+        assert raw.bytes_of(raw.upload(6, b"world!")) == b"world!"
+        assert files.bytes_of(files.upload(5, b"hello")) == b"hello"
+        for service, path in [(files, "/files"), (raw, "/files/raw")]:
+            answer = service.ask("OPTIONS", path)
+            assert answer.headers.get_list("tus-resumable") == ["1.0.0"]
+            assert answer.headers.get("tus-max-size") == ("5" if service is files else None)
+
+
+def test_one_prefix_twice_is_an_error() -> None:
+    with pytest.raises(Exception, match="/files"):
+        Litestar(plugins=[in_memory(), in_memory()], openapi_config=None)
+
+
+def test_one_plugin_can_serve_in_two_applications(backend: str) -> None:
+    """One after the other, as in a test suite that builds its application anew each time."""
+    plugin = in_memory()
+    with serving(plugin, backend=backend) as first:
+        location = first.upload(5, b"hello")
+    with serving(plugin, backend=backend) as second:
+        assert second.offset(location) == 5

@@ -1,0 +1,120 @@
+"""Expiration: unfinished uploads end in time."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from tests.litestar_tus.service import Service
+
+HOUR = 3600
+
+
+@pytest.mark.clause("T-EXP-03", "T-EXP-04", "T-EXP-07")
+def test_the_client_is_told_when(serve: Callable[..., Service]) -> None:
+    service = serve(expiration_seconds=HOUR)
+    clock = service.stop_clock()
+    end = (clock.now() + timedelta(seconds=HOUR)).replace(microsecond=0)  # rounded down
+
+    creation = service.create(Upload_Length=10)
+    location = creation.headers["location"]
+    clock.advance(timedelta(minutes=1))
+    answers = [
+        creation,
+        service.append(location, 0, b"hello"),
+        service.append(location, 5),
+        service.append(location, 0, b"hello"),  # 409
+        service.append(location, 5, b"x" * 6),  # 413
+        service.append(location, 5, b"x", Upload_Length=11),  # 400
+        service.append(location, 5, b"x", Upload_Checksum="sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00="),  # 460
+        service.head(location),
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 204, 204, 409, 413, 400, 460, 200]
+    for answer in answers:
+        told = answer.headers["upload-expires"]
+        assert told.endswith(" GMT")
+        assert parsedate_to_datetime(told) == end
+
+
+@pytest.mark.clause("T-EXP-07")
+def test_the_date_is_an_imf_fixdate(serve: Callable[..., Service]) -> None:
+    service = serve(expiration_seconds=HOUR)
+    clock = service.stop_clock()
+
+    told = service.create(Upload_Length=10).headers["upload-expires"]
+
+    assert told == (clock.now() + timedelta(seconds=HOUR)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+@pytest.mark.clause("T-EXP-03", "T-EXP-01")
+def test_a_complete_upload_does_not_expire(serve: Callable[..., Service]) -> None:
+    service = serve(expiration_seconds=HOUR)
+    clock = service.stop_clock()
+    location = service.upload(5)
+
+    last = service.append(location, 0, b"hello")
+    clock.advance(timedelta(days=1000))
+    head = service.head(location)
+
+    assert (last.status_code, "upload-expires" in last.headers) == (204, False)
+    assert (head.status_code, "upload-expires" in head.headers) == (200, False)
+    assert service.append(location, 5).status_code == 204
+    assert service.bytes_of(location) == b"hello"
+
+
+@pytest.mark.clause("T-EXP-01", "T-EXP-06", "T-CORE-19", "T-CORE-29")
+@pytest.mark.parametrize(("seconds", "gone"), [(HOUR - 1, False), (HOUR, True), (HOUR * 1000, True)])
+def test_an_unfinished_one_does(serve: Callable[..., Service], seconds: int, gone: bool) -> None:
+    service = serve(expiration_seconds=HOUR)
+    clock = service.stop_clock()
+    location = service.upload(5, b"four")
+    clock.advance(timedelta(seconds=seconds))
+
+    answers = [service.head(location), service.append(location, 4), service.delete(location)]
+
+    assert [answer.status_code for answer in answers] == ([410] * 3 if gone else [200, 204, 204])
+    if gone:
+        for answer in answers:
+            assert "upload-offset" not in answer.headers
+            assert "upload-expires" not in answer.headers
+
+
+@pytest.mark.clause("T-EXP-05")
+def test_the_end_stays_where_it_was(serve: Callable[..., Service]) -> None:
+    """It may move with every append; here it does not."""
+    service = serve(expiration_seconds=HOUR)
+    clock = service.stop_clock()
+    creation = service.create(Upload_Length=5)
+    clock.advance(timedelta(minutes=59))
+
+    answer = service.append(creation.headers["location"], 0, b"four")
+
+    assert answer.headers["upload-expires"] == creation.headers["upload-expires"]
+    clock.advance(timedelta(minutes=1))
+    assert service.append(creation.headers["location"], 4, b"!").status_code == 410
+
+
+@pytest.mark.clause("T-EXP-02", "T-EXP-03")
+@pytest.mark.parametrize("config", [{"expiration_seconds": None}, {"extensions": ("creation", "checksum")}])
+def test_without_an_end_none_is_told(serve: Callable[..., Service], config: dict[str, object]) -> None:
+    service = serve(**config)
+    clock = service.stop_clock()
+    creation = service.create(Upload_Length=5)
+    location = creation.headers["location"]
+    clock.advance(timedelta(days=100_000))
+
+    answers = [creation, service.head(location), service.append(location, 0, b"four")]
+
+    assert [answer.status_code for answer in answers] == [201, 200, 204]
+    assert not any("upload-expires" in answer.headers for answer in answers)
+
+
+@pytest.mark.clause("T-EXP-04")
+def test_a_day_is_the_default(tus: Service) -> None:
+    created = tus.plugin.uploads._clock.now()
+
+    end = parsedate_to_datetime(tus.create(Upload_Length=5).headers["upload-expires"])
+
+    assert timedelta(seconds=86_398) < end - created < timedelta(seconds=86_420)

@@ -1,0 +1,241 @@
+"""The standalone server's application: uploads, a page to make them with, and a sign of life."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+from litestar_tus import server
+from litestar_tus.server import Settings, build
+from tests.litestar_tus.service import ORIGIN, VERSION
+
+PAGE = Path(server.__file__).parent / "page"
+
+
+@pytest.fixture
+def start(tmp_path: Path, backend: Any) -> Iterator[Callable[..., TestClient[Any]]]:
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> TestClient[Any]:
+            app, _ = build(Settings(**{"directory": tmp_path / "uploads", **settings}))
+            return stack.enter_context(TestClient(app, base_url=ORIGIN, backend=backend))
+
+        yield start
+
+
+def meta(html: str, name: str) -> str:
+    (content,) = re.findall(rf'<meta name="{name}" content="([^"]*)">', html)
+    return unescape(content)
+
+
+# --- uploads --------------------------------------------------------------------------------------
+
+
+def test_uploads_are_taken(start: Callable[..., TestClient[Any]], tmp_path: Path) -> None:
+    client = start(max_size=5)
+
+    created = client.post("/files/", headers=VERSION | {"Upload-Length": "5"})
+    location = created.headers["location"]
+    chunk = VERSION | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    appended = client.patch(location, headers=chunk, content=b"hello")
+
+    assert (created.status_code, appended.status_code) == (201, 204)
+    assert (tmp_path / "uploads" / location.rpartition("/")[2]).read_bytes() == b"hello"
+    assert client.post("/files/", headers=VERSION | {"Upload-Length": "6"}).status_code == 413
+
+
+def test_the_settings_reach_the_plugin(tmp_path: Path) -> None:
+    settings = Settings(
+        directory=tmp_path, prefix="up", max_size=5, expire_after=None, fsync="commit", idle_timeout=2
+    )
+
+    config = settings.config()
+
+    assert (config.path_prefix, config.max_size, config.expiration_seconds) == ("/up", 5, None)
+    assert config.idle_timeout == 2
+    storage: Any = config.storage_backend
+    assert storage._store.durability == "commit"
+    assert Path(storage.directory) == tmp_path
+
+
+def test_the_application_and_its_uploads_belong_together(tmp_path: Path) -> None:
+    app, uploads = build(Settings(directory=tmp_path, max_size=7))
+
+    assert uploads.policy.max_size == 7
+    assert "/files" in {route.path for route in app.routes}
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint", "limit"),
+    [
+        ({}, "/files/", ""),
+        ({"max_size": 5 * 1024**3}, "/files/", "5368709120"),
+        ({"prefix": "up/loads"}, "/up/loads/", ""),
+        ({"root_path": "/proxy"}, "/proxy/files/", ""),
+        ({"root_path": "proxy/", "prefix": "/up/"}, "/proxy/up/", ""),
+        ({"prefix": '/"><script>&'}, '/"><script>&/', ""),
+    ],
+)
+def test_the_page_knows_where_to_upload_to(
+    start: Callable[..., TestClient[Any]], settings: dict[str, Any], endpoint: str, limit: str
+) -> None:
+    answer = start(**settings).get("/")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert meta(answer.text, "tus-endpoint") == endpoint
+    assert meta(answer.text, "tus-max-size") == limit
+    assert answer.text.count("<script") == 1
+
+
+def test_the_page_has_all_its_parts(start: Callable[..., TestClient[Any]]) -> None:
+    """Every file that it or another part refers to is there, of the right type; and none that is not used."""
+    client = start()
+    kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+    wanted = re.findall(r'(?:href|src)="(page/[^"]+)"', client.get("/").text)
+    seen: set[str] = set()
+
+    while wanted:
+        path = wanted.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = client.get(f"/{path}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].partition(";")[0] == kinds[Path(path).suffix]
+        assert answer.content == (PAGE / Path(path).name).read_bytes()
+        wanted += [f"page/{name}" for name in re.findall(r'from "\./([^"]+)"', answer.text)]
+
+    assert {Path(path).name for path in seen} == {path.name for path in PAGE.iterdir()} - {"index.html"}
+
+
+def test_the_page_may_load_nothing_from_elsewhere(start: Callable[..., TestClient[Any]]) -> None:
+    client = start()
+
+    for path in ("/", "/page/app.js", "/page/style.css", "/page/favicon.svg"):
+        headers = client.get(path).headers
+        policy = dict(
+            directive.strip().split(" ", 1) for directive in headers["content-security-policy"].split(";")
+        )
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-cache"
+
+
+def test_the_page_does_nothing_that_it_may_not(start: Callable[..., TestClient[Any]]) -> None:
+    """The policy would stop scripts and styles in the page itself."""
+    html = start().get("/").text
+
+    assert not re.search(r"<script(?![^>]*\bsrc=)", html)
+    assert "<style" not in html
+    assert not re.search(r"\s(style|on[a-z]+)=", html)
+    assert not re.search(r"""(?:href|src)=["'](?:https?:)?//""", html)
+
+
+@pytest.mark.parametrize(
+    "name", ["index.html", "nothing.js", "..%2fserver.py", "../server.py", "%2e%2e/cli.py", ".", ""]
+)
+def test_nothing_else_is_given_out(start: Callable[..., TestClient[Any]], name: str) -> None:
+    answer = start().get(f"/page/{name}")
+
+    assert answer.status_code == 404
+    assert "import" not in answer.text
+
+
+def test_there_may_be_no_page(start: Callable[..., TestClient[Any]]) -> None:
+    client = start(page=False)
+
+    assert [client.get(path).status_code for path in ("/", "/page/app.js")] == [404, 404]
+    assert client.options("/files").headers["tus-version"] == "1.0.0"
+
+
+@pytest.mark.parametrize("page", [True, False])
+def test_uploads_at_the_root_leave_no_room_for_it(
+    start: Callable[..., TestClient[Any]], *, page: bool
+) -> None:
+    client = start(prefix="/", page=page)
+
+    created = client.post("/", headers=VERSION | {"Upload-Length": "5"})
+
+    assert (created.status_code, client.get("/").status_code) == (201, 405)
+    assert client.head(created.headers["location"], headers=VERSION).status_code == 200
+    assert client.get("/health").text == "ok\n"
+
+
+def test_a_page_without_its_marks_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="tus-endpoint"):
+        server._with_meta("<html></html>", "tus-endpoint", "/files/")
+
+
+# --- health ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"page": False}, {"root_path": "/proxy"}])
+def test_it_says_that_it_lives(start: Callable[..., TestClient[Any]], settings: dict[str, Any]) -> None:
+    answer = start(**settings).get("/health")
+
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "tus-resumable" not in answer.headers
+
+
+@pytest.mark.parametrize("prefix", ["/health", "health/", "/page"])
+def test_its_own_paths_are_taken(tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(ValueError, match="taken by the server itself"):
+        build(Settings(directory=tmp_path, prefix=prefix))
+
+
+# --- what it says when it starts ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ({}, ["Serving uploads at {at}/files/, stored in {dir}", "Open {at}/ in a browser to upload files"]),
+        (
+            {"prefix": "up"},
+            ["Serving uploads at {at}/up/, stored in {dir}", "Open {at}/ in a browser to upload files"],
+        ),
+        ({"page": False}, ["Serving uploads at {at}/files/, stored in {dir}"]),
+        ({"prefix": "/"}, ["Serving uploads at {at}/, stored in {dir}"]),
+        (
+            {"host": "::1"},
+            ["Serving uploads at {at}/files/, stored in {dir}", "Open {at}/ in a browser to upload files"],
+        ),
+    ],
+)
+def test_it_says_where_it_is(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: dict[str, Any],
+    lines: list[str],
+) -> None:
+    """The address can be opened as it is, whatever port the system chose."""
+    listening: list[tuple[Any, ...]] = []
+
+    def no_run(_: object, sockets: list[socket.socket]) -> None:
+        for listener in sockets:
+            listening.append(listener.getsockname())
+            listener.close()
+
+    monkeypatch.setattr(server._Server, "run", no_run)
+    monkeypatch.setattr(server, "_keep_memory", lambda: None)
+
+    server.run(Settings(**{"directory": tmp_path, "port": 0, **settings}))
+
+    ((host, port, *_),) = listening
+    at = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    assert capsys.readouterr().out.splitlines() == [line.format(at=at, dir=tmp_path) for line in lines]
