@@ -14,7 +14,8 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Scope
 from litestar.utils.path import join_paths
 
-from litestar_tus._endpoint import VERSION, Endpoint
+from litestar_tus._endpoint import Endpoint
+from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
 from litestar_tus._pauses import Pauses
 from litestar_tus.backends import compose, new_id

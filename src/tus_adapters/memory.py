@@ -70,7 +70,7 @@ class MemoryStaging:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._shelf.staged[self._id] -= 1
+        self._shelf.staged -= Counter([self._id])  # which drops what has come down to none
 
     @property
     def stored(self) -> Stored | None:

@@ -142,12 +142,12 @@ def overflows(ledger: Ledger, told: Input) -> bool:
 
 def uncommitted(ledger: Ledger, told: Input) -> bool:
     """Bytes came since the last commit, and the body may be committed in the middle."""
-    return ledger.written > ledger.start and not ledger.opening and ledger.verifier is None
+    return ledger.written > ledger.start and _divisible(ledger, ledger.written)
 
 
 def checkpoint_due(ledger: Ledger, told: Input) -> bool:
     """Enough bytes or enough time since the last commit, and the body may be committed in the middle."""
-    if not isinstance(told, Chunk) or ledger.opening or ledger.verifier is not None:
+    if not isinstance(told, Chunk) or not _divisible(ledger, ledger.written + len(told.data)):
         return False
     if ledger.written + len(told.data) - ledger.start >= ledger.policy.checkpoint_bytes:
         return True
@@ -231,19 +231,14 @@ def seal(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
     return (Seal(),)
 
 
-def wait(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
-    """Go on waiting."""
-    return ()
-
-
 def rest(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
     """There is nothing to do."""
     ledger.settled = not broken_off(ledger, told)
     return ()
 
 
-def discard(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
-    """Let what is not committed be nobody's."""
+def do_nothing(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
+    """Nothing is to be done: there is nothing new, or what is not committed becomes nobody's."""
     return ()
 
 
@@ -263,6 +258,13 @@ def commit_settled(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
         events, upload = (*events, *last), upload.apply_all(last)
     ledger.settled = True
     return _commit(ledger, events, upload)
+
+
+def _divisible(ledger: Ledger, end: int) -> bool:
+    """Whether the body may be committed up to ``end`` before it has ended. Not up to the upload's length:
+    the upload would count as due, although more may be coming that makes the body an overflow.
+    """
+    return not ledger.opening and ledger.verifier is None and end != ledger.upload.length
 
 
 def _kept(ledger: Ledger, told: Input) -> tuple[Event, ...]:
@@ -295,8 +297,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(State.RECEIVING, Chunk, checkpoint_due, write_and_seal, State.CHECKPOINTING),
     Transition(State.RECEIVING, Chunk, always, write, State.RECEIVING),
     Transition(State.RECEIVING, Paused, uncommitted, seal, State.CHECKPOINTING),
-    Transition(State.RECEIVING, Paused, always, wait, State.RECEIVING),
-    Transition(State.RECEIVING, BodyEnded, unproven, discard, State.DISCARDED),
+    Transition(State.RECEIVING, Paused, always, do_nothing, State.RECEIVING),
+    Transition(State.RECEIVING, BodyEnded, unproven, do_nothing, State.DISCARDED),
     Transition(State.RECEIVING, BodyEnded, disproven, refuse_digest, State.DISCARDED),
     Transition(State.RECEIVING, BodyEnded, nothing_new, rest, State.DONE),
     Transition(State.RECEIVING, BodyEnded, broken_off, seal, State.SALVAGING),

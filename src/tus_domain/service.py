@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import assert_never
 
 from attrs import evolve
@@ -87,12 +87,14 @@ class Uploads:
             created = await hooks.before_create(created)
         at_once = hooks.before_complete is None
         append = decide.open_creation(created, command, now, self._policy, finish_at_once=at_once)
-        try:
-            return await self._take(append, body, self._storage.begin(append.upload), hooks)
-        except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
-            if error.upload is None and _worth_keeping(error, new=True):
-                error.upload = await self._create_empty(created, command)
-            raise
+        # While a hook runs, the upload can be seen, and whoever looks would find it due and complete it too.
+        async with nullcontext() if at_once else self._locks.hold(created.upload_id):
+            try:
+                return await self._take(append, body, self._storage.begin(append.upload), hooks)
+            except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
+                if error.upload is None and _worth_keeping(error, new=True):
+                    error.upload = await self._create_empty(created, command)
+                raise
 
     async def find(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
         """The upload as it stands. Whoever writes to it at the moment is asked to stop first, so that the

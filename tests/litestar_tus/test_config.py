@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -83,6 +84,7 @@ def test_a_prefix_can_be_written_in_many_ways(
     serve: Callable[..., Service], prefix: str, collection: str
 ) -> None:
     service = serve(path_prefix=prefix)
+    assert quote(service.plugin.config.path_prefix) == collection
 
     for path in {collection, collection.rstrip("/") + "/"}:
         answer = service.ask("POST", path, Upload_Length=5)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,20 @@ from tus_adapters.files import Disk
 from tus_adapters.testing import Crash
 
 
-class DoomedDisk(Disk):
+class UnsyncedDisk(Disk):
+    """Has the real files, but syncs nothing: that takes most of the time, and is for losses of power."""
+
+    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
+        super().replace_content(path, content, durably=False)
+
+    def sync(self, descriptor: int) -> None:
+        pass
+
+    def sync_directory(self, path: str) -> None:
+        pass
+
+
+class DoomedDisk(UnsyncedDisk):
     """A process that dies after so many steps: with the next one, and from then on, each raises ``Crash`` and
     changes nothing, and the files that the process had open are closed.
 
@@ -119,11 +133,13 @@ class FullDisk(Disk):
     def __init__(self, room: int, *, for_records: bool = True, error: int = errno.ENOSPC) -> None:
         self.room = room
         self.for_records = for_records
+        self.was_full = threading.Event()
         self._error = error
 
     def write(self, descriptor: int, pieces: Sequence[bytes], position: int) -> int:
         data = b"".join(pieces)
         if data and self.room == 0:
+            self.was_full.set()
             raise OSError(self._error, os.strerror(self._error))
         fits = data[: self.room]
         self.room -= len(fits)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tus_adapters.disks import Disk, DoomedDisk, InPlaceDisk, LateDisk
-from tus_adapters.files import Durability, FileStorage
+from tests.tus_adapters.disks import DoomedDisk, InPlaceDisk, LateDisk, UnsyncedDisk
+from tus_adapters.files import Disk, Durability, FileStorage
 from tus_adapters.testing import CrashContract, Story
 from tus_domain import Storage, UploadId
 from tus_domain.errors import UploadGoneError
@@ -33,7 +33,7 @@ class FilesCrashContract(CrashContract):
         )
 
     def open_storage(self) -> FileStorage:
-        return self._open(Disk())
+        return self._open(UnsyncedDisk())
 
     def open_doomed(self, steps: int) -> FileStorage:
         return self._open(DoomedDisk(self._directory, steps, half=self.half))
@@ -60,16 +60,13 @@ class TestCompletion(FilesCrashContract):
     durability = Durability.COMPLETION
 
 
-class TestNever(FilesCrashContract):
-    durability = Durability.NEVER
-    loop = "trio"
-
-
-class TestCommit(FilesCrashContract):
+class TestCommitHalfWritten(FilesCrashContract):
     durability = Durability.COMMIT
+    half = True
 
 
-class TestHalfWritten(FilesCrashContract):
+class TestNeverHalfWritten(FilesCrashContract):
+    durability = Durability.NEVER
     half = True
     loop = "trio"
 

@@ -110,6 +110,24 @@ async def test_a_staging_can_go_on_when_there_is_room_again(tmp_path: Path) -> N
     assert (tmp_path / upload.id).read_bytes() == data
 
 
+async def test_what_follows_missing_bytes_has_no_place(tmp_path: Path) -> None:
+    """The disk has room again before the commit, but not for bytes that are gone by then."""
+    upload, data = an_upload(), content(150_000)
+    base = await put(opened(tmp_path), upload, b"base ")
+    disk = FullDisk(0)
+    async with FileStorage(tmp_path, buffer_size=100_000, disk=disk).stage(base) as staging:
+        await staging.write(data[:100_000])
+        await anyio.to_thread.run_sync(disk.was_full.wait, 10)
+        disk.room = 1_000_000
+        await staging.write(data[100_000:])
+        with pytest.raises(StorageFullError):
+            await staging.commit(as_kept(upload))
+    found = await opened(tmp_path).load(upload.id)
+    assert found.upload.offset == 5
+    await finish(opened(tmp_path), found, data)
+    assert (tmp_path / upload.id).read_bytes() == b"base " + data
+
+
 async def test_without_room_for_the_record_nothing_changes(tmp_path: Path) -> None:
     upload, data = an_upload(), content(10_000)
     base = await put(opened(tmp_path), upload, b"base ")

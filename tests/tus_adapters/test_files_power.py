@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tus_adapters.files import Durability, FileStorage
+from tus_adapters.files import Disk, Durability, FileStorage
 from tus_adapters.testing.steps import add, an_upload, as_complete, as_kept, content, find, finish, put, read
 from tus_domain import Phase, Stored, UploadId
 
@@ -70,11 +70,57 @@ async def test_lost_bytes_make_no_difference_where_they_did_not_count(tmp_path: 
 
 async def test_an_upload_that_was_finalising_receives_again(tmp_path: Path, reboot) -> None:
     upload = an_upload(length=5)
-    async with opened(tmp_path).begin(upload) as staging:
+    async with opened(tmp_path, Durability.NEVER).begin(upload) as staging:
         await staging.write(b"12345")
         await staging.commit(lambda length: evolve(upload, offset=length, phase=Phase.FINALISING))
     reboot()
     assert (await opened(tmp_path).load(upload.id)).upload == upload
+
+
+async def test_an_upload_is_safe_before_anything_is_told_that_it_is_whole(tmp_path: Path, reboot) -> None:
+    upload = an_upload(length=5)
+    whole = evolve(upload, offset=5, phase=Phase.FINALISING)
+    async with opened(tmp_path).begin(upload) as staging:
+        await staging.write(b"12345")
+        await staging.commit(lambda _: whole)
+    reboot()
+    assert (await opened(tmp_path).load(upload.id)).upload == whole
+
+
+class SyncedRecords(Disk):
+    """Remembers whether the last record was synced before it got its name."""
+
+    last = False
+
+    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
+        super().replace_content(path, content, durably=durably)
+        self.last = durably
+
+
+async def test_a_record_that_counts_synced_bytes_is_replaced_by_a_synced_one_only(tmp_path: Path) -> None:
+    """File systems may keep a new name and lose what it names."""
+    disk, upload = SyncedRecords(), an_upload()
+    storage = FileStorage(tmp_path, sync_every=SYNC_EVERY, disk=disk)
+    stored = await put(storage, upload, content(SYNC_EVERY))
+    assert disk.last
+    await add(storage, stored, b"not synced itself")
+    assert disk.last
+
+
+async def test_a_deletion_is_synced(tmp_path: Path) -> None:
+    class Directories(Disk):
+        synced = 0
+
+        def sync_directory(self, path: str) -> None:
+            super().sync_directory(path)
+            self.synced += 1
+
+    disk = Directories()
+    storage = FileStorage(tmp_path, disk=disk)
+    stored = await put(storage, an_upload(), b"12345")
+    before = disk.synced
+    await storage.delete(stored)
+    assert disk.synced == before + 1
 
 
 @pytest.mark.parametrize("written", Durability)

@@ -1,5 +1,6 @@
 """Files: what lies in the directory that should not, and what should and does not."""
 
+import fcntl
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import cast
 import anyio
 import pytest
 
-from tus_adapters.files import FileLocks, FileStorage
+from tus_adapters.files import Disk, FileLocks, FileStorage
 from tus_adapters.testing.steps import (
     add,
     an_upload,
@@ -26,6 +27,7 @@ from tus_domain.errors import (
     InvalidUploadIdError,
     UploadExistsError,
     UploadGoneError,
+    UploadLockedError,
     UploadNotFoundError,
     VersionConflictError,
 )
@@ -96,6 +98,55 @@ async def test_other_peoples_files_are_left_alone(storage: FileStorage, tmp_path
     await storage.delete(stored)
     (tmp_path / "directory").rmdir()
     assert all_files(tmp_path) == strange
+
+
+# --- files that are removed between opening and locking them --------------------------------------
+
+
+class RacingDisk(Disk):
+    """Somebody else removes the file just after it was opened: its holder lets go."""
+
+    def __init__(self, holder: int, path: Path) -> None:
+        self._holder = holder
+        self._path = path
+
+    def open_or_create(self, path: str) -> int:
+        descriptor = super().open_or_create(path)
+        if self._holder and Path(path) == self._path:
+            holder, self._holder = self._holder, 0
+            self._path.unlink()
+            os.close(holder)
+        return descriptor
+
+
+def held_file(path: Path) -> int:
+    """A file as somebody holds it who is at work."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+async def test_a_lock_file_that_was_just_removed_is_no_lock(tmp_path: Path) -> None:
+    """Its name is free, so that the next newcomer would hold another file of that name."""
+    upload_id = UploadId("raced")
+    path = tmp_path / "raced.lock"
+    locks = FileLocks(tmp_path, patience=10, disk=RacingDisk(held_file(path), path))
+    async with locks.hold(upload_id):
+        assert path.exists()
+        with pytest.raises(UploadLockedError):
+            async with FileLocks(tmp_path, patience=0).hold(upload_id):
+                pass
+    assert not path.exists()
+
+
+async def test_a_new_upload_is_not_written_to_a_file_that_was_just_removed(tmp_path: Path) -> None:
+    upload = an_upload()
+    path = tmp_path / upload.id
+    with pytest.raises(UploadExistsError):
+        await put(FileStorage(tmp_path, disk=RacingDisk(held_file(path), path)), upload, b"lost")
+    assert all_files(tmp_path) == {}
+    stored = await put(FileStorage(tmp_path), upload, b"kept")
+    assert await read(FileStorage(tmp_path), stored) == b"kept"
 
 
 # --- records that cannot be read -------------------------------------------------------------------

@@ -116,7 +116,8 @@ class Oracle:
                 pending += piece
                 long = len(pending) >= self.checkpoint_bytes
                 due = long or self.now - committed >= self.checkpoint_seconds
-            if due and body["checksum"] is None:
+            whole = len(upload["data"]) + len(pending) == upload["length"]
+            if due and body["checksum"] is None and not whole:
                 self.keep(upload, pending)
                 pending, committed = b"", self.now
         return self.end(upload, body, pending, came, declared, hook)

@@ -4,6 +4,7 @@ import pytest
 
 from tests.tus_domain.appends import ABC, BROKEN, CLEAN, POLICY, append_to, committed, settle
 from tests.tus_domain.examples import (
+    NOW,
     SHA1_OF_ABC,
     SHA1_OF_NOTHING,
     an_upload,
@@ -13,11 +14,12 @@ from tests.tus_domain.examples import (
 )
 from tus_domain.append import Append
 from tus_domain.checksum import Checksum
-from tus_domain.commands import BodyEnded, Sealed
+from tus_domain.commands import BodyEnded, Paused, Sealed
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.errors import (
     ChecksumMismatchError,
     InvalidChecksumError,
+    LengthExceededError,
     StorageError,
     UnknownChecksumAlgorithmError,
 )
@@ -103,13 +105,13 @@ def test_a_checkpoint_is_due_after_enough_bytes() -> None:
 
 
 def test_a_checkpoint_counts_from_the_one_before() -> None:
-    append = append_to(an_upload())
+    append = append_to(an_upload(length=20))
     append.tell(chunk(b"abcde"))
     append.tell(Sealed(5))
 
     assert append.tell(chunk(b"fghi")) == (Write(b"fghi"),)
     assert append.tell(chunk(b"j")) == (Write(b"j"), Seal())
-    assert append.tell(Sealed(10)) == (Commit(an_upload(offset=10), (OffsetAdvanced(10),)),)
+    assert append.tell(Sealed(10)) == (Commit(an_upload(length=20, offset=10), (OffsetAdvanced(10),)),)
 
 
 def test_a_checkpoint_is_due_after_enough_time() -> None:
@@ -128,22 +130,15 @@ def test_the_time_to_a_checkpoint_counts_from_the_one_before() -> None:
     assert append.tell(chunk(b"c", after=130)) == (Write(b"c"), Seal())
 
 
-def test_a_checkpoint_completes_nothing() -> None:
+def test_the_last_byte_waits_for_the_end_of_the_body() -> None:
+    """Committed before, it would make the upload due, and more may come that makes the body an overflow."""
     append = append_to(an_upload(length=5))
-    append.tell(chunk(b"abcde"))
 
-    assert committed(append.tell(Sealed(5))).upload == an_upload(length=5, offset=5)
-
-
-def test_a_body_that_ends_at_a_checkpoint_leaves_the_upload_due() -> None:
-    """Its end has nothing to commit, so the service completes the upload."""
-    append = append_to(an_upload(length=5), content_length=5)
-    append.tell(chunk(b"abcde"))
-    append.tell(Sealed(5))
-
-    assert append.tell(CLEAN) == ()
-    assert append.settled
-    assert append.upload.due
+    assert append.tell(chunk(b"abcde")) == (Write(b"abcde"),)
+    assert append.tell(Paused(NOW)) == ()
+    with pytest.raises(LengthExceededError):
+        append.tell(chunk(b"f"))
+    assert not append.upload.due
 
 
 def test_a_provisional_body_has_no_checkpoints() -> None:

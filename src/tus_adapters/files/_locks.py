@@ -136,8 +136,8 @@ class _Watch:
         with self._mutex:
             self._watched[lock] = on_touch
             if not self._running:
-                self._running = True
                 threading.Thread(target=self._run, name="tus-locks-watch", daemon=True).start()
+                self._running = True
 
     def remove(self, lock: _Lock) -> None:
         """Look at the file no more; it may be closed now."""

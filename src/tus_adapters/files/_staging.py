@@ -26,7 +26,7 @@ from tus_adapters.files._store import (
     storage_errors,
 )
 from tus_adapters.threads import Job, Threads
-from tus_domain import Stored, Upload, UploadId
+from tus_domain import Phase, Stored, Upload, UploadId
 from tus_domain.errors import (
     ContentionError,
     StorageError,
@@ -38,6 +38,7 @@ from tus_domain.errors import (
 
 __all__ = ["FileStaging", "Writer"]
 
+_PER_PIECE = 64  # bytes that a piece costs besides its own: tiny ones would add up unseen
 _ROOM = 16 * 1024  # bytes: a few blocks of any file system
 
 
@@ -60,7 +61,7 @@ class FileStaging:
     async def write(self, data: bytes, /) -> None:
         """Take the next bytes. Waits only if a buffer is full while the one before is still being written."""
         self._buffer.append(data)
-        self._buffered += len(data)
+        self._buffered += len(data) + _PER_PIECE
         if self._buffered >= self._buffer_size:
             await self._written()
             if self._writer.failed is not None:
@@ -139,18 +140,14 @@ class Writer:
             descriptor = self._open()
             if isinstance(self.failed, StorageFullError):
                 self._make_room(descriptor)
-            upload = settle(self._end)
+            upload = self._settled(settle)
             durably = self._sync(descriptor, upload)
-            placement = Placement(min(self._synced, upload.offset), boot_id())
-            # Noted before it is saved: if that fails half-way, the next try must be another revision.
-            self._record = record = FileRecord.following(self._record, upload, placement)
-            self._store.save(record, durably=durably)
-            self.stored = Stored(upload, record.version)
+            stored = self._save(upload, durably=durably)
             self._close()
         failed, self.failed = self.failed, None
         if failed is not None:
             raise failed
-        return self.stored
+        return stored
 
     def abandon(self) -> None:
         """Let go of the file; of a new upload that was never committed, nothing is left."""
@@ -164,6 +161,26 @@ class Writer:
             finally:
                 self._close()
 
+    def _settled(self, settle: Callable[[int], Upload]) -> Upload:
+        try:
+            return settle(self._end)
+        except StorageError as refusal:
+            if self.failed is not None:
+                raise self.failed from refusal  # why only a part could be kept says more than that it was one
+            raise
+
+    def _save(self, upload: Upload, *, durably: bool) -> Stored:
+        placement = Placement(min(self._synced, upload.offset), boot_id())
+        # Noted before it is saved: if that fails half-way, the next try must be another revision.
+        self._record = record = FileRecord.following(self._record, upload, placement)
+        # A record that counts synced bytes is not replaced by one that a loss of power may leave empty.
+        self._store.save(record, durably=durably or placement.synced > 0)
+        # From here on everybody sees it, whatever comes of making it durable.
+        self.stored = stored = Stored(upload, record.version)
+        if durably:
+            self._store.sync_names()
+        return stored
+
     def _make_room(self, descriptor: int) -> None:
         """Give up the last bytes for the record that is to count the others: it needs room as well."""
         committed = 0 if self.stored is None else self.stored.upload.offset
@@ -175,7 +192,8 @@ class Writer:
         durability = self._store.durability
         unsynced = upload.offset - self._synced
         due = durability is Durability.COMMIT or (
-            durability is Durability.COMPLETION and (upload.complete or unsynced >= self._sync_every)
+            durability is Durability.COMPLETION
+            and (upload.phase is not Phase.RECEIVING or unsynced >= self._sync_every)
         )
         if due:
             self._store.disk.sync(descriptor)

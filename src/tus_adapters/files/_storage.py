@@ -114,6 +114,8 @@ class FileStorage:
                 self._store.disk.unlink(self._store.record(upload_id))
                 if descriptor is not None:
                     self._store.disk.unlink(data)
+                if self._store.durability is not Durability.NEVER:
+                    self._store.sync_names()
             finally:
                 if descriptor is not None:
                     self._store.disk.close(descriptor)

@@ -23,6 +23,7 @@ from tus_adapters.files._disk import Disk
 from tus_adapters.records import Codec, Record, RecordUnreadableError
 from tus_domain import Phase, Stored, Upload, UploadId
 from tus_domain.errors import (
+    InvalidUploadIdError,
     StorageError,
     StorageFullError,
     UploadGoneError,
@@ -100,7 +101,9 @@ class Store:
     def path(self, upload_id: UploadId, suffix: str) -> str:
         """Where one of the upload's files is."""
         # The type has seen to it. That nothing outside the directory is ever touched is worth a second look.
-        return f"{self.directory}{os.sep}{UploadId(upload_id)}{suffix}"
+        if type(upload_id) is not UploadId:
+            raise InvalidUploadIdError
+        return f"{self.directory}{os.sep}{upload_id}{suffix}"
 
     def load(self, upload_id: UploadId) -> FileRecord:
         """The record, with what a loss of power took subtracted.
@@ -151,8 +154,10 @@ class Store:
         fresh = self.fresh_record(record.upload.id)
         self.disk.replace_content(fresh, _CODEC.dump(record), durably=durably)
         self.disk.rename(fresh, self.record(record.upload.id))
-        if durably:
-            self.disk.sync_directory(self.directory)
+
+    def sync_names(self) -> None:
+        """Have what was put in place, and what was removed, survive a loss of power."""
+        self.disk.sync_directory(self.directory)
 
     def _insist_on_bytes(self, upload: Upload) -> None:
         """Give an unfinished upload up if bytes of it are missing. The file of a complete one is the

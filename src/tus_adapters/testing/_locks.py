@@ -18,7 +18,7 @@ from tus_domain.errors import UploadLockedError
 __all__ = ["LocksContract"]
 
 _LONG = 30.0  # seconds; for what must happen, on a machine that has other things to do
-_SHORT = 0.2  # seconds; for what must not happen
+_SHORT = 0.1  # seconds; for what must not happen
 
 
 class LocksContract(ABC):
