@@ -13,7 +13,7 @@ from tus_adapters.files import FileLocks, FileStorage
 from tus_adapters.testing.steps import content, finish, read, scanned
 
 PROGRAM = Path(__file__).with_name("doomed_uploads.py")
-PROCESSES = 40
+PROCESSES = 30
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

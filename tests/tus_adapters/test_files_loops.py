@@ -28,7 +28,7 @@ from tus_domain import Upload, UploadId
 from tus_domain.errors import UploadNotFoundError, VersionConflictError
 
 # Of the modules that talk to the file system, the functions that do not.
-HARMLESS = {"fspath", "getpid", "urandom"}
+HARMLESS = {"_path_normpath", "_path_splitroot_ex", "fspath", "getpid", "urandom"}
 
 
 @contextmanager
@@ -55,7 +55,7 @@ async def test_a_call_in_the_event_loop_would_be_noticed(tmp_path: Path) -> None
         os.stat(tmp_path)  # noqa: PTH116 - the point is which function it is
         (tmp_path / "file").write_bytes(b"")
         await anyio.to_thread.run_sync(os.listdir, tmp_path)
-    assert asked == ["stat", "open"]
+    assert set(asked) == {"stat", "open"}
 
 
 @pytest.mark.anyio

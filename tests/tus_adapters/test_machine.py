@@ -34,8 +34,8 @@ class FilesMachine(StorageMachine):
         self._directory.cleanup()
 
 
-MemoryMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=30)
-FilesMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=30)
+MemoryMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=30)
+FilesMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=30)
 
 
 class TestMemory(MemoryMachine.TestCase):

@@ -20,10 +20,10 @@ __all__ = ["ContentionTests"]
 
 _STEPS = 3
 _ORDERS = [
-    "".join("A" if step in first else "B" for step in range(2 * _STEPS))
-    for first in combinations(range(2 * _STEPS), _STEPS)
+    "A" + "".join("A" if step in rest else "B" for step in range(2 * _STEPS - 1))
+    for rest in combinations(range(2 * _STEPS - 1), _STEPS - 1)
 ]
-"""Every order in which two writers can take their steps: enter, write, commit."""
+"""Every order in which two writers can take their steps: enter, write, commit. A is whoever begins."""
 
 
 class ContentionTests(AdapterTests):

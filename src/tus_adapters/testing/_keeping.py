@@ -31,7 +31,7 @@ class KeepingTests(AdapterTests):
     """What is stored comes back as it was, until it is deleted."""
 
     @settings(
-        max_examples=25,
+        max_examples=12,
         deadline=None,
         suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
     )
