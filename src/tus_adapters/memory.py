@@ -29,7 +29,7 @@ class MemoryStorage:
         """Stage a new upload."""
         return MemoryStaging(self._shelf, upload.id, None, b"")
 
-    def stage(self, base: Stored, /) -> MemoryStaging:
+    def stage(self, base: Stored, /, *, provisional: bool = False) -> MemoryStaging:  # noqa: ARG002 - the port's
         """Stage more bytes for an existing upload."""
         data = self._shelf.expect(base).data
         return MemoryStaging(self._shelf, base.upload.id, base, data)
@@ -37,6 +37,10 @@ class MemoryStorage:
     async def load(self, upload_id: UploadId, /) -> Stored:
         """The upload as last committed; ``claimed`` while it is staged."""
         return evolve(self._shelf.find(upload_id).stored, claimed=self._shelf.staged[upload_id] > 0)
+
+    async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:  # noqa: ARG002 - the port's
+        """The upload as last committed: no writer dies alone."""
+        return await self.load(base.upload.id)
 
     async def delete(self, base: Stored, /) -> None:
         """Remove the upload and its bytes."""

@@ -13,9 +13,12 @@ from tus_domain.append import Append
 from tus_domain.checksum import Checksum, Verifier
 from tus_domain.commands import AppendBody, CreateUpload
 from tus_domain.errors import (
+    BodyDisconnectedError,
+    ContentionError,
     LengthExceededError,
     LengthMismatchError,
     OffsetMismatchError,
+    TusError,
     UploadGoneError,
     UploadTooLargeError,
 )
@@ -25,7 +28,16 @@ from tus_domain.policy import Policy
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import Extension
 
-__all__ = ["append", "create", "finalise", "finish", "open_creation", "present", "terminate"]
+__all__ = [
+    "append",
+    "create",
+    "finalise",
+    "finish",
+    "open_creation",
+    "present",
+    "terminate",
+    "worth_keeping",
+]
 
 
 def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreated:
@@ -136,6 +148,15 @@ def terminate(upload: Upload, now: datetime, policy: Policy) -> tuple[Event, ...
     policy.require(Extension.TERMINATION)
     present(upload, now)
     return (UploadTerminated(),)
+
+
+def worth_keeping(error: BaseException, *, new: bool) -> bool:
+    """Whether what came before ``error`` should be committed: if somebody is left who can go on with it,
+    and nobody else has begun to.
+    """
+    if isinstance(error, ContentionError):
+        return False
+    return not new or (isinstance(error, TusError) and not isinstance(error, BodyDisconnectedError))
 
 
 def _check_length(length: int | None, offset: int, policy: Policy) -> None:

@@ -65,16 +65,17 @@ class Staging(Protocol):
 
         ``settle`` is given the sealed length: the upload's first so many bytes are kept, and it is never more
         than was written. It is called once at the most, is pure, returns at once, and may be called in
-        another thread. Bytes past the offset of the upload that it returns are abandoned. If it raises,
-        nothing is recorded and the error comes out.
+        another thread. Bytes past the offset of the upload that it returns are abandoned. A storage that
+        cannot read unfinished uploads may refuse any but the sealed length and the offset last committed
+        (MisuseError). If ``settle`` raises, nothing is recorded and the error comes out.
 
         When this returns, the upload is recorded, visible and, as far as the adapter promises, durable; a
         complete one is assembled. It runs to its end even if the caller is cancelled. It may be called again
         after more writes.
 
         :raises VersionConflictError, UploadExistsError: somebody else was faster. Nothing is recorded.
-        :raises StorageError: not everything could be kept. What could is recorded, if that was possible: see
-            ``stored``.
+        :raises StorageError: not everything could be kept, or a complete upload not be assembled, which is
+            FINALISING then. What could is recorded, if that was possible: see ``stored``.
         """
         ...
 
@@ -91,9 +92,10 @@ class Storage(Protocol):
         """
         ...
 
-    def stage(self, base: Stored, /) -> AbstractAsyncContextManager[Staging]:
+    def stage(self, base: Stored, /, *, provisional: bool = False) -> AbstractAsyncContextManager[Staging]:
         """Stage more bytes for an existing upload.
 
+        :param provisional: they count as a whole or not at all: ``recover`` must not find a part of them.
         :raises VersionConflictError: from the first write or commit at the latest, if ``base`` is not the
             stored upload any more.
         """
@@ -107,6 +109,18 @@ class Storage(Protocol):
         """
         ...
 
+    async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
+        """The upload as it stands now that its lock is held, where ``base`` was claimed.
+
+        A storage that still has bytes which a writer left behind, who died before their commit, keeps them:
+        it asks ``settle`` what the upload is with so many bytes, and records that. Nobody writes to the
+        upload any more when this returns; whoever still tries to will hear that somebody else was faster.
+
+        :raises VersionConflictError: ``base`` is not the stored upload any more. Load it again.
+        :raises UploadNotFoundError, UploadGoneError: as for ``load``.
+        """
+        ...
+
     async def delete(self, base: Stored, /) -> None:
         """Remove the upload and its bytes. When this returns, ``load`` does not find it.
 
@@ -117,6 +131,9 @@ class Storage(Protocol):
     def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``, in pieces of bounded size. ``0 <= start <= stop <=
         offset``.
+
+        :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
+        :raises MisuseError: the upload is not complete, and this storage cannot read it before.
         """
         ...
 

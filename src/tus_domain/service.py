@@ -5,7 +5,7 @@ ports.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import assert_never
 
@@ -16,20 +16,19 @@ from tus_domain.append import Append
 from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Input, Paused, Sealed
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.errors import (
-    BodyDisconnectedError,
     BodyIncompleteError,
     BodyLostError,
     ChecksumMismatchError,
-    ContentionError,
     LengthExceededError,
     MisuseError,
     TusError,
     UploadTooLargeError,
+    VersionConflictError,
 )
-from tus_domain.events import Event, UploadCreated
+from tus_domain.events import Event, OffsetAdvanced, UploadCreated
 from tus_domain.ledger import State
 from tus_domain.policy import Policy
-from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage
+from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
@@ -92,7 +91,7 @@ class Uploads:
             try:
                 return await self._take(append, body, self._storage.begin(append.upload), hooks)
             except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
-                if error.upload is None and _worth_keeping(error, new=True):
+                if error.upload is None and decide.worth_keeping(error, new=True):
                     error.upload = await self._create_empty(created, command)
                 raise
 
@@ -109,7 +108,7 @@ class Uploads:
         if not stored.claimed and not stored.upload.due:
             return decide.present(stored.upload, self._clock.now())
         async with self._locks.hold(upload_id):
-            stored = await self._storage.load(upload_id)
+            stored = await self._unclaimed(stored)
             upload = decide.present(stored.upload, self._clock.now())
             if not upload.due:
                 return upload
@@ -142,7 +141,8 @@ class Uploads:
             except TusError as refusal:
                 refusal.upload = stored.upload
                 raise
-            return await self._take(append, body, self._storage.stage(stored), hooks)
+            staged = self._storage.stage(stored, provisional=command.checksum is not None)
+            return await self._take(append, body, staged, hooks)
 
     async def terminate(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
         """End the upload and free its bytes. Whoever writes to it at the moment is asked to stop first.
@@ -164,6 +164,25 @@ class Uploads:
         """Ask every running body to end early, because the process is about to. What came is kept."""
         for body in tuple(self._bodies):
             body.stop()
+
+    async def _unclaimed(self, stored: Stored) -> Stored:
+        """The upload as it stands now that its lock is held; with what a writer that died has left."""
+        events: tuple[Event, ...] = ()
+
+        def settle(length: int) -> Upload:
+            nonlocal events
+            events = (OffsetAdvanced(length),)
+            return stored.upload.apply_all(events)
+
+        if stored.claimed:
+            try:
+                recovered = await self._storage.recover(stored, settle)
+            except VersionConflictError:  # the writer was alive, and has committed
+                pass
+            else:
+                await self._publish(events, recovered.upload)
+                return recovered
+        return await self._storage.load(stored.upload.id)
 
     async def _create_empty(self, created: UploadCreated, command: CreateUpload) -> Upload:
         """Create without the body that was refused, so that the client can try again where it now is.
@@ -203,7 +222,7 @@ class Uploads:
             if body is not None:
                 await self._feed(append, body, staging)
         except BaseException as error:  # cancellation too: keep what came. The adapters shield their commits.
-            if append.state is State.RECEIVING and _worth_keeping(error, new=staging.stored is None):
+            if append.state is State.RECEIVING and decide.worth_keeping(error, new=staging.stored is None):
                 await self._tell(append, BodyEnded(clean=False), staging)
             raise
         await self._tell(append, BodyEnded(clean=True), staging)
@@ -240,7 +259,7 @@ class Uploads:
             await staging.write(data)
         except BaseException as error:  # cancellation too
             # The checkpoint that is due keeps what came before; from its state the end of the body could not.
-            if append.state is State.CHECKPOINTING and _worth_keeping(error, new=False):
+            if append.state is State.CHECKPOINTING and decide.worth_keeping(error, new=False):
                 await self._seal(append, staging)
             raise
 
@@ -267,7 +286,8 @@ class Uploads:
             await staging.commit(settle)
         finally:  # a commit that fails may have recorded a part
             if staging.stored is not None and staging.stored != before:
-                await self._publish(events, staging.stored.upload)
+                upload = staging.stored.upload
+                await self._publish([event for event in events if upload.shows(event)], upload)
 
     async def _finish(self, staging: Staging, hooks: Hooks) -> Upload:
         """Complete the staged upload, if it is due."""
@@ -288,7 +308,7 @@ class Uploads:
         await self._publish(events, after)
         return after
 
-    async def _publish(self, events: tuple[Event, ...], upload: Upload) -> None:
+    async def _publish(self, events: Iterable[Event], upload: Upload) -> None:
         if self._events is None:
             return
         for event in events:
@@ -297,12 +317,3 @@ class Uploads:
             except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
                 # The bytes are kept and the client must hear so, whatever the audience does.
                 _log.exception("An event sink failed on %s of upload %s.", type(event).__name__, upload.id)
-
-
-def _worth_keeping(error: BaseException, *, new: bool) -> bool:
-    """Whether what came before ``error`` should be committed: if somebody is left who can go on with it,
-    and nobody else has begun to.
-    """
-    if isinstance(error, ContentionError):
-        return False
-    return not new or (isinstance(error, TusError) and not isinstance(error, BodyDisconnectedError))

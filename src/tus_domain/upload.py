@@ -110,6 +110,12 @@ class Upload:
             and self.offset == self.length
         )
 
+    def shows(self, event: Event) -> bool:
+        """Whether ``event``, which was to happen, can have: a storage may keep all bytes of an upload and
+        fail to complete it.
+        """
+        return self.complete or not isinstance(event, UploadCompleted)
+
     def expired(self, now: datetime) -> bool:
         """Whether the upload is unfinished past its time (T-EXP-01)."""
         return is_expired(self.expires_at, complete=self.complete, now=now)

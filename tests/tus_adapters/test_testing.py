@@ -105,7 +105,7 @@ def staging_with(**changes: Callable[..., Any]) -> type[MemoryStorage]:
         def begin(self, upload: Upload, /) -> MemoryStaging:
             return changed(self._shelf, upload.id, None, b"")
 
-        def stage(self, base: Stored, /) -> MemoryStaging:
+        def stage(self, base: Stored, /, *, provisional: bool = False) -> MemoryStaging:
             return changed(self._shelf, base.upload.id, base, self._shelf.expect(base).data)
 
     return Changed

@@ -104,8 +104,8 @@ class FaultyStorage(MemoryStorage):
             yield FaultyStaging(staging, self)
 
     @asynccontextmanager
-    async def stage(self, base: Stored, /) -> AsyncIterator[Any]:
-        async with super().stage(base) as staging:
+    async def stage(self, base: Stored, /, *, provisional: bool = False) -> AsyncIterator[Any]:
+        async with super().stage(base, provisional=provisional) as staging:
             yield FaultyStaging(staging, self)
 
     def fault_of(self, call: str) -> Fault | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -60,13 +60,17 @@ class FileStorage:
         """Stage a new upload."""
         return self._staging(upload.id, None)
 
-    def stage(self, base: Stored, /) -> FileStaging:
+    def stage(self, base: Stored, /, *, provisional: bool = False) -> FileStaging:  # noqa: ARG002 - the port's
         """Stage more bytes for an existing upload."""
         return self._staging(base.upload.id, base)
 
     async def load(self, upload_id: UploadId, /) -> Stored:
         """The upload as last committed; ``claimed`` if there is a lock for it in the directory."""
         return await self._threads.run(self._load, upload_id)
+
+    async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:  # noqa: ARG002 - the port's
+        """The upload as last committed: what follows in the file is nobody's, and may be provisional."""
+        return await self.load(base.upload.id)
 
     async def delete(self, base: Stored, /) -> None:
         """Remove the record, then the bytes."""

@@ -8,7 +8,7 @@ import pytest
 
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.testing.steps import find, finish, read, scanned
-from tus_domain import Locks, Storage, Upload, UploadId
+from tus_domain import Locks, Storage, Stored, Upload, UploadId
 
 __all__ = ["AdapterTests"]
 
@@ -20,6 +20,11 @@ class AdapterTests(ABC):
 
     large: int = 3 * 1024 * 1024
     """How many bytes are more than the adapter gathers before it sends them on: several times as many."""
+
+    reads_unfinished: bool = True
+    """Whether the storage can read an upload that is not complete. One that cannot need not be able to cut
+    its bytes in the middle either: ``settle`` returns the sealed length or the offset last committed.
+    """
 
     @abstractmethod
     def open_storage(self) -> Storage:
@@ -51,6 +56,12 @@ class AdapterTests(ABC):
             stored = await finish(storage, stored)
         assert await read(storage, stored) == data
         assert await self.raw(upload.id) == data
+
+    async def check_bytes(self, stored: Stored, data: bytes) -> None:
+        """See that these are the stored upload's bytes, as far as they can be read by now."""
+        assert stored.upload.offset == len(data)
+        if stored.upload.complete or self.reads_unfinished:
+            assert await read(self.open_storage(), stored) == data
 
     async def check_absent(self, upload_id: UploadId) -> None:
         """See that there is no such upload, and nothing left of one."""

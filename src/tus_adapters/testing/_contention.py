@@ -12,7 +12,7 @@ import pytest
 from attrs import define
 
 from tus_adapters.testing._adapter import AdapterTests
-from tus_adapters.testing.steps import add, an_upload, as_kept, content, put, read, scanned
+from tus_adapters.testing.steps import add, an_upload, as_kept, content, put, scanned
 from tus_domain import Staging, Storage, Stored, Upload
 from tus_domain.errors import ContentionError, UploadExistsError, VersionConflictError
 
@@ -224,7 +224,7 @@ class ContentionTests(AdapterTests):
         stored = winners[0].stored
         assert stored is not None
         assert (await self.open_storage().load(stored.upload.id)).version == stored.version
-        assert await read(self.open_storage(), stored) == base + winners[0].data
+        await self.check_bytes(stored, base + winners[0].data)
         await self.check_kept(stored.upload, base + winners[0].data)
 
     async def _check_refused(self, base: Stored) -> None:

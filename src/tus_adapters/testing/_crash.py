@@ -18,7 +18,6 @@ from tus_adapters.testing.steps import (
     find,
     finish,
     put,
-    read,
     scanned,
 )
 from tus_domain import Phase, Staging, Storage, Upload
@@ -116,8 +115,9 @@ class CrashContract(AdapterTests):
                     await story.commit(staging)
                 kept = story.written
                 await story.write(staging, self.large // 4)
+                less = 100 if self.reads_unfinished else len(story.data)
                 await story.commit(
-                    staging, lambda length: evolve(story.upload, offset=max(kept, length - 100))
+                    staging, lambda length: evolve(story.upload, offset=max(kept, length - less))
                 )
                 await story.write(staging, 50)
                 await story.commit(staging)
@@ -199,7 +199,7 @@ class CrashContract(AdapterTests):
         offset = stored.upload.offset
         assert (0 if before is None or story.deleting else before.offset) <= offset <= story.written
         assert stored.upload.complete or before is None or story.deleting or not before.complete
-        assert await read(storage, stored) == story.data[:offset]
+        await self.check_bytes(stored, story.data[:offset])
         data = story.data[:offset]
         if not stored.upload.complete:
             data = story.data

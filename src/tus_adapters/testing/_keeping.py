@@ -21,8 +21,8 @@ from tus_adapters.testing.steps import (
     read,
     scanned,
 )
-from tus_domain import MAX_LENGTH, Upload, UploadId
-from tus_domain.errors import UploadNotFoundError
+from tus_domain import MAX_LENGTH, Phase, Upload, UploadId
+from tus_domain.errors import MisuseError, UploadNotFoundError
 
 __all__ = ["KeepingTests"]
 
@@ -38,6 +38,9 @@ class KeepingTests(AdapterTests):
     @given(first=uploads(), second=uploads())
     async def test_every_upload_comes_back_as_it_was(self, first: Upload, second: Upload) -> None:
         first = evolve(first, id=random_id())
+        if not self.reads_unfinished:
+            # With its last byte it may have been made what it is to be for ever.
+            first = evolve(first, length=None, phase=Phase.RECEIVING)
         # Anything may change but what versions and files go by, and bytes only ever come.
         second = evolve(second, id=first.id, created_at=first.created_at, offset=first.offset + second.offset)
         if second.length is not None:
@@ -54,7 +57,7 @@ class KeepingTests(AdapterTests):
         stored = await self.open_storage().load(first.id)
         assert stored.upload == second
         assert (await scanned(self.open_storage()))[first.id].upload == second
-        assert await read(self.open_storage(), stored) == data
+        await self.check_bytes(stored, data)
 
     async def test_an_id_may_look_like_anything_that_an_id_may(self) -> None:
         some = random_id()[:20]
@@ -66,7 +69,7 @@ class KeepingTests(AdapterTests):
         assert set(ids) <= set(await scanned(self.open_storage()))
         for upload_id in ids:
             stored = await self.open_storage().load(upload_id)
-            assert await read(self.open_storage(), stored) == upload_id.encode()
+            await self.check_bytes(stored, upload_id.encode())
 
     async def test_any_range_of_a_complete_upload_can_be_read(self) -> None:
         upload = an_upload()
@@ -85,8 +88,14 @@ class KeepingTests(AdapterTests):
         data = content(self.large)
         async with self.open_storage().begin(upload) as staging:
             await staging.write(data)
-            await staging.commit(lambda _: evolve(upload, offset=len(data) - 10))
+            await staging.commit(
+                lambda _: evolve(upload, offset=len(data) - 10 if self.reads_unfinished else len(data))
+            )
         stored = await self.open_storage().load(upload.id)
+        if not self.reads_unfinished:
+            with pytest.raises(MisuseError):
+                await read(self.open_storage(), stored)
+            return
         assert await read(self.open_storage(), stored) == data[:-10]
         assert await read(self.open_storage(), stored, 5, len(data) - 100) == data[5:-100]
 
