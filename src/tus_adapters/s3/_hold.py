@@ -1,0 +1,255 @@
+"""Hold: one writer's hold on an upload's record: its claim, its part numbers, its swaps."""
+
+from __future__ import annotations
+
+import logging
+
+from attrs import evolve
+
+from tus_adapters.s3._bucket import UnavailableError
+from tus_adapters.s3._cleanup import clear
+from tus_adapters.s3._placement import Claim, Multipart, Placement, State, nonce
+from tus_adapters.s3._records import Kept, OvertakenError
+from tus_adapters.s3._store import Store
+from tus_domain import Stored, Upload
+from tus_domain.errors import (
+    ContentionError,
+    StorageUnavailableError,
+    TusError,
+    UploadExistsError,
+    UploadGoneError,
+    VersionConflictError,
+)
+
+__all__ = ["Hold"]
+
+_log = logging.getLogger("tus_adapters.s3")
+
+
+class Hold:
+    """A writer's hold on a record. Its errors are the bucket's, but for those it names."""
+
+    def __init__(self, store: Store, upload: Upload, base: Stored | None, *, provisional: bool) -> None:
+        self.by = nonce()
+        """What the writer is called in its claims."""
+        self.dead: TusError | None = None
+        """Why nothing can go on."""
+        self.next = 1
+        """The first part number that was not used."""
+        self._store = store
+        self._upload = upload
+        self._base = base
+        self._born = base is not None
+        self._provisional = provisional
+        self._kept: Kept | None = None
+        self._fresh: Placement | None = None
+        self._swapped = False
+        self._doubtful = False
+
+    @property
+    def placement(self) -> Placement:
+        """Where the bytes are that are recorded; for a new upload, where they will be."""
+        if self._kept is not None:
+            return self._kept.placement
+        if self._fresh is None:
+            self._fresh = self._store.fresh(self._upload)
+        return self._fresh
+
+    @property
+    def kept(self) -> Kept | None:
+        """The record as it is, if there is one."""
+        return self._kept
+
+    @property
+    def upload(self) -> Upload:
+        """The upload as it is recorded; for a new one, as it began."""
+        return self._upload if self._kept is None else self._kept.upload
+
+    @property
+    def born(self) -> bool:
+        """Whether the upload was committed."""
+        return self._born
+
+    @property
+    def claim(self) -> Claim | None:
+        """The writer's own claim, if it is open."""
+        claim = self.placement.claim
+        return claim if claim is not None and claim.nonce == self.by else None
+
+    @property
+    def _wants_parts(self) -> bool:
+        length = self.upload.length
+        return length is not None and length > self.placement.part_size
+
+    async def find(self) -> None:
+        """See that the record is the one that the writer worked from.
+
+        :raises ContentionError: it is not.
+        """
+        if self._base is not None and self._kept is None:
+            try:
+                self._kept = await self._store.records.expect(self._base)
+            except OvertakenError as error:
+                raise self._overtaken() from error
+
+    async def open(self) -> None:
+        """Have a claim.
+
+        :raises ContentionError: somebody else was faster.
+        """
+        try:
+            await self._extend(parts=self._wants_parts)
+        except ContentionError:
+            if not await self.reread():
+                raise
+            await self._extend(parts=self._wants_parts)
+
+    async def reread(self) -> bool:
+        """Whether one may try again, because whoever was faster has given up. Only before the first claim."""
+        if self._base is None or self._swapped:
+            return False
+        try:
+            self._kept = await self._store.records.reread(self._base)
+        except OvertakenError:
+            return False
+        self.dead = None
+        return True
+
+    async def number(self) -> tuple[Multipart, int]:
+        """The multipart upload, and a part number for it that nobody else has or had.
+
+        :raises ContentionError: somebody else has the upload now.
+        :raises UploadTooLargeError: there are no more numbers.
+        """
+        while True:
+            claim, multipart = self.claim, self.placement.multipart
+            if claim is not None and multipart is not None and self.next < claim.stop:
+                return multipart, self.next
+            await self._extend(parts=True)
+
+    async def record(self, upload: Upload, placement: Placement) -> Kept:
+        """Replace the record by that of a commit. The first one of an upload that will have parts names the
+        multipart upload for them.
+        """
+        if self._born or not self._wants_parts or placement.multipart is not None:
+            return await self.swap(upload, placement)
+        return await self._naming_multipart(upload, placement)
+
+    async def swap(self, upload: Upload, placement: Placement, *, commit: bool = True) -> Kept:
+        """Replace the record. ``commit``: for good, not just to claim it.
+
+        :raises ContentionError: somebody else did.
+        :raises StorageUnavailableError: it is not known whether it was replaced, or will be.
+        """
+        try:
+            if self._kept is None:
+                self._kept = await self._create(upload, placement, commit=commit)
+            else:
+                self._kept = await self._store.records.swap(self._kept, upload, placement, commit=commit)
+        except OvertakenError as error:
+            raise self._overtaken() from error
+        except UnavailableError as error:
+            self._doubtful = True
+            self.dead = StorageUnavailableError()
+            raise self.dead from error
+        self._swapped = True
+        self._born = self._born or self._kept.placement.state is State.LIVE
+        return self._kept
+
+    async def lose(self, *, segments: bool) -> TusError:
+        """The store does not have what the record names: parts, or ``segments``. Returns what to say."""
+        placement = self.placement
+        if placement.parts or segments:
+            _log.error("The store has dropped bytes of upload %s: has a lifecycle rule?", self.upload.id)
+            await self.swap(self.upload, evolve(placement.unclaimed(self.next), state=State.LOST))
+            self.dead = UploadGoneError()
+        else:
+            await self.swap(self.upload, evolve(placement.unclaimed(self.next), multipart=None))
+            self.dead = StorageUnavailableError()
+        return self.dead
+
+    async def let_go(self) -> Kept | None:
+        """Close the claim without adopting anything, or take a new upload back. Returns the record as it is
+        now; ``None``: there is none.
+
+        :raises OvertakenError: somebody else has changed it meanwhile.
+        """
+        kept = self._kept
+        if self._doubtful or isinstance(self.dead, ContentionError):
+            kept = await self._store.records.find(self.upload.id)
+            if kept is None and self._doubtful:
+                raise OvertakenError  # or it will come yet
+        claim = None if kept is None else kept.placement.claim
+        if kept is None or claim is None or claim.nonce != self.by:
+            return kept
+        known = self._kept is not None and self._kept.etag == kept.etag
+        used = self.next if known else None  # of any other claim it is not known which numbers were used
+        placement = kept.placement.unclaimed(used)
+        if placement.state is State.UNBORN:
+            placement = evolve(placement, state=State.DELETED)
+        self._kept = kept = await self._store.records.swap(kept, kept.upload, placement, commit=False)
+        if placement.state is State.DELETED:
+            await clear(self._store, kept)
+            await self._store.bucket.delete(self._store.records.key(kept.upload.id))
+            return None
+        return kept
+
+    async def _extend(self, *, parts: bool) -> None:
+        """Claim; or claim more numbers. With ``parts``, there is a multipart upload to use them for."""
+        first = self.placement.next
+        fresh = self.claim is None
+        placement = self.placement
+        if not self._born:
+            placement = evolve(placement, state=State.UNBORN, begun=self._store.clock.now())
+        if parts and placement.multipart is None:
+            await self._naming_multipart(self.upload, placement, claimed=True)
+        else:
+            await self.swap(self.upload, self._claimed(placement), commit=False)
+        if fresh:
+            self.next = first
+
+    def _claimed(self, placement: Placement) -> Placement:
+        return placement.claimed(self.by, self.upload.length, provisional=self._provisional)
+
+    async def _naming_multipart(self, upload: Upload, placement: Placement, *, claimed: bool = False) -> Kept:
+        made = await self._store.create_multipart(upload, placement.key)
+        placement = evolve(placement, multipart=made)
+        try:
+            if claimed:
+                return await self.swap(upload, self._claimed(placement), commit=False)
+            return await self.swap(upload, placement)
+        except ContentionError:
+            await self._abandon(made, placement.key)
+            raise
+
+    async def _abandon(self, made: Multipart, key: str) -> None:
+        """Abort a multipart upload, unless a swap that seemed to fail has made a record name it."""
+        there = await self._store.records.find(self.upload.id)
+        if there is None or there.placement.multipart != made:
+            await self._store.abort(key, made.id)
+
+    async def _create(self, upload: Upload, placement: Placement, *, commit: bool) -> Kept:
+        """Put the first record, where there is none, or one that stands for nothing any more."""
+        records = self._store.records
+        try:
+            return await records.swap(None, upload, placement, commit=commit)
+        except OvertakenError:
+            there = await self._vacant(upload)
+        kept = await records.swap(there, upload, evolve(placement, untidy=True), commit=commit)
+        left = None if there is None else there.placement
+        if left is not None and left.state is State.UNBORN and left.multipart is not None:
+            await self._store.abort(left.key, left.multipart.id)
+        return kept
+
+    async def _vacant(self, upload: Upload) -> Kept | None:
+        there = await self._store.records.find(upload.id)
+        if there is None or there.placement.state is State.UNBORN:
+            return there
+        if there.placement.state is State.DELETED:
+            await clear(self._store, there)
+            return there
+        raise OvertakenError
+
+    def _overtaken(self) -> TusError:
+        self.dead = VersionConflictError() if self._born else UploadExistsError()
+        return self.dead

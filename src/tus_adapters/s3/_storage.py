@@ -1,0 +1,223 @@
+"""Storage: uploads in a bucket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import timedelta
+
+from attrs import evolve
+
+from tus_adapters.clock import SystemClock
+from tus_adapters.s3._bucket import Bucket, MissingError, Options
+from tus_adapters.s3._budget import Budget
+from tus_adapters.s3._cleanup import clear
+from tus_adapters.s3._placement import Sizes, State, adoptable
+from tus_adapters.s3._records import Found, Kept, OvertakenError, Records, storage_errors
+from tus_adapters.s3._staging import S3Staging
+from tus_adapters.s3._store import Store
+from tus_adapters.s3._tasks import Task
+from tus_domain import Clock, Stored, Upload, UploadId
+from tus_domain.errors import (
+    MisuseError,
+    StorageError,
+    UploadGoneError,
+    UploadNotFoundError,
+    VersionConflictError,
+)
+
+__all__ = ["S3Storage"]
+
+_log = logging.getLogger("tus_adapters.s3")
+
+_RANGE = 8 * 1024 * 1024
+_PIECE = 1024 * 1024
+_UNBORN_LIFE = timedelta(days=7)
+
+
+class S3Storage:
+    """Keeps uploads in a bucket. Safe by itself for any number of processes and nodes; how is told in
+    ``architecture/s3.md``.
+
+    An upload is read when it is complete; its bytes cannot be read before.
+
+    :param bucket: the requests to the store.
+    :param prefix: what all keys begin with, but for those that ``object_key`` makes.
+    :param sizes: how large parts are.
+    :param window: how many parts of one upload may be on their way at a time.
+    :param memory: how many bytes all uploads together may hold in memory. A part that is larger is let in
+        when nothing else is held; of segments that are read back, one part's worth goes beyond it.
+    :param pauses: seconds before each new try of what was not answered or should be there soon.
+    :param object_key: the key of the upload's object; asked once, when the upload is created.
+    :param object_options: what the object is put with, under boto3's names.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
+        self,
+        bucket: Bucket,
+        prefix: str = "",
+        *,
+        sizes: Sizes | None = None,
+        window: int = 4,
+        memory: int = 256 * 1024 * 1024,
+        pauses: Sequence[float] = (0.2, 0.5, 1.0),
+        object_key: Callable[[Upload], str] | None = None,
+        object_options: Callable[[Upload], Options] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        records = Records(bucket, prefix, pauses)
+        self._bucket = bucket
+        self._records = records
+        self._store = Store(
+            bucket=bucket,
+            records=records,
+            budget=Budget(memory),
+            sizes=sizes or Sizes(),
+            window=window,
+            clock=clock or SystemClock(),
+            pauses=pauses,
+            object_key=object_key or (lambda upload: records.key(upload.id, "")),
+            object_options=object_options or (lambda _: {}),
+        )
+
+    def begin(self, upload: Upload, /) -> S3Staging:
+        """Stage a new upload.
+
+        :raises UploadTooLargeError: parts cannot be as large as it would need.
+        """
+        self._store.sizes.of(upload.length)
+        return S3Staging(self._store, evolve(upload, offset=0), None, provisional=True)
+
+    def stage(self, base: Stored, /, *, provisional: bool = False) -> S3Staging:
+        """Stage more bytes for an existing upload."""
+        return S3Staging(self._store, base.upload, base, provisional=provisional)
+
+    async def load(self, upload_id: UploadId, /) -> Stored:
+        """The upload as last committed; ``claimed`` if somebody has a claim, who may be dead."""
+        with storage_errors(upload_id):
+            return Found.of(await self._records.load(upload_id))
+
+    async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
+        """Close the open claim, and adopt what its writer has left. Fences it, if it is still there."""
+        return await Task(self._recover(base, settle)).wait()
+
+    async def delete(self, base: Stored, /) -> None:
+        """Remove the upload: put its tombstone, then delete what it had."""
+        await Task(self._delete(base)).wait()
+
+    async def read(self, base: Stored, start: int, stop: int, /) -> AsyncGenerator[bytes]:
+        """The bytes from ``start`` up to ``stop``, one request for each few MiB."""
+        if not base.upload.complete and start < stop:
+            raise MisuseError("an upload in this storage can be read when it is complete, not before")
+        with storage_errors(base.upload.id):
+            key = (await self._expect(base)).placement.key
+            etag = ""
+            while start < stop:
+                try:
+                    found = await self._bucket.get(key, start=start, stop=min(start + _RANGE, stop))
+                except MissingError:
+                    raise UploadNotFoundError from None
+                if not found.content or etag not in ("", found.etag):
+                    raise UploadGoneError
+                etag = found.etag
+                for position in range(0, len(found.content), _PIECE):
+                    yield found.content[position : position + _PIECE]
+                start += len(found.content)
+
+    async def scan(self) -> AsyncGenerator[Stored]:
+        """All uploads; on the way, what is left of those whose deletion or creation was broken off is
+        removed. Leaves out records that cannot be read.
+        """
+        with storage_errors():
+            async for key in self._bucket.keys(self._records.prefix):
+                upload_id = self._records.upload_id(key)
+                if upload_id is None:
+                    continue
+                try:
+                    kept = await self._records.find(upload_id)
+                except UploadGoneError:
+                    continue
+                if kept is not None and kept.placement.state is State.LIVE:
+                    yield Found.of(kept)
+                elif kept is not None:
+                    await self._clean(kept)
+
+    async def _expect(self, base: Stored) -> Kept:
+        try:
+            return await self._records.expect(base)
+        except OvertakenError as error:
+            raise VersionConflictError from error
+
+    async def _recover(self, base: Stored, settle: Callable[[int], Upload]) -> Stored:
+        with storage_errors(base.upload.id):
+            kept = await self._expect(base)
+            try:
+                return Found.of(await self._close(kept, settle))
+            except OvertakenError as error:
+                raise VersionConflictError from error
+
+    async def _close(self, kept: Kept, settle: Callable[[int], Upload]) -> Kept:
+        """Close the record's claim, with what can be adopted of it."""
+        placement, upload = kept.placement, kept.upload
+        count = await self._adoptable(kept)
+        if count is None:
+            # There is no such multipart upload. Nothing is lost with it if it had nothing.
+            lost = State.LOST if placement.parts else State.LIVE
+            kept = await self._records.swap(
+                kept, upload, evolve(placement.unclaimed(), multipart=None, state=lost)
+            )
+            if lost is State.LOST:
+                raise UploadGoneError
+            return kept
+        if count > 0 and placement.claim is not None:
+            placement = placement.with_parts(placement.claim.first, count)
+            upload = settle(placement.boundary)
+        return await self._records.swap(kept, upload, placement.unclaimed(), commit=count > 0)
+
+    async def _adoptable(self, kept: Kept) -> int | None:
+        """How many parts of the claim can be adopted; ``None``: there is no such multipart upload."""
+        placement = kept.placement
+        claim, multipart = placement.claim, placement.multipart
+        if claim is None or multipart is None or claim.provisional or claim.first == claim.stop:
+            return 0
+        try:
+            found = await self._store.parts(
+                placement.key, multipart.id, after=claim.first - 1, stop=claim.stop
+            )
+        except MissingError:
+            return None
+        return adoptable(placement, kept.upload.length, found)
+
+    async def _delete(self, base: Stored) -> None:
+        with storage_errors(base.upload.id):
+            try:
+                kept = await self._bury(await self._records.expect(base))
+            except OvertakenError:
+                try:
+                    kept = await self._bury(await self._records.reread(base))
+                except OvertakenError as error:
+                    raise VersionConflictError from error
+        await self._clean(kept)
+
+    async def _bury(self, kept: Kept) -> Kept:
+        tombstone = evolve(kept.placement.unclaimed(), state=State.DELETED)
+        return await self._records.swap(kept, kept.upload, tombstone, commit=False)
+
+    async def _clean(self, kept: Kept) -> None:
+        """Go on with a deletion, or with a creation that is long forgotten."""
+        upload = kept.upload
+        try:
+            with storage_errors(upload.id):
+                if kept.placement.state is State.UNBORN:
+                    begun = kept.placement.begun
+                    if begun is not None and self._store.clock.now() - begun < _UNBORN_LIFE:
+                        return
+                    kept = await self._bury(kept)
+                if kept.placement.state is State.DELETED:
+                    await clear(self._store, kept)
+                    await self._bucket.delete(self._records.key(upload.id))
+        except OvertakenError:
+            return
+        except StorageError as error:
+            # Nobody finds it any more; whoever scans comes by again.
+            _log.warning("Something may be left of upload %s: %s", upload.id, error)

@@ -1,0 +1,77 @@
+"""Tasks: coroutines that are started now and waited for later, as ``tus_adapters.threads`` has it for calls.
+
+A staging puts parts while more is being received, and for that a task group would have to be open around it,
+across the border of the port. A task here belongs to nobody's scope: nobody's cancellation reaches it, and
+what it raises comes out where it is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar
+
+import anyio
+from anyio.lowlevel import current_token
+
+__all__ = ["Task"]
+
+T = TypeVar("T")
+
+_running = set[object]()
+"""The event loop keeps none alive."""
+
+
+class Task(Generic[T]):
+    """A coroutine that runs by itself."""
+
+    __slots__ = ("_done", "_error", "_result")
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._done = anyio.Event()
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        _spawn(self._run(work))
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._done.is_set()
+
+    async def wait(self) -> T:
+        """Its result, or what it raised. Waits for its end even if the caller is cancelled."""
+        cancelled: BaseException | None = None
+        while not self._done.is_set():
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._done.wait()
+            except anyio.get_cancelled_exc_class() as error:
+                # asyncio's own cancellation (servers that shut down, ``asyncio.timeout``) knows no shields.
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> None:
+        try:
+            self._result.append(await work)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self._error = error
+        finally:
+            self._done.set()
+
+
+def _spawn(work: Coroutine[Any, Any, None]) -> None:
+    if isinstance(current_token().native_token, asyncio.AbstractEventLoop):
+        task = asyncio.get_running_loop().create_task(work)
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+    else:
+        from trio.lowlevel import spawn_system_task  # noqa: PLC0415 - only where trio runs it is sure to be there
+
+        async def run() -> None:
+            await work
+
+        spawn_system_task(run)
