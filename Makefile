@@ -13,6 +13,7 @@ SERVE_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MUTANTS_ARGS ?=
+SOAK_ARGS ?=
 
 VENV = .venv/bin
 PIP = $(VENV)/python -m pip --disable-pip-version-check --quiet --quiet
@@ -30,7 +31,7 @@ export TUS_TEST_NODE_MODULES = $(CURDIR)/.cache/clients/node_modules
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser require-chromium check format mutants bench clean
+.PHONY: help serve test test-browser require-chromium test-rgw soak check format mutants bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -65,6 +66,12 @@ require-chromium:
 		echo "(or name yours: make test-browser CHROMIUM=/path/to/chromium)" >&2; \
 		exit 1; \
 	fi
+
+soak: .venv/.dev ## Run the S3 adapter through as many random schedules as you like (SOAK_ARGS="--help" for how many)
+	$(VENV)/python -m tests.tus_adapters.s3.soak $(SOAK_ARGS)
+
+test-rgw: .venv/.dev ## Test the S3 adapter against Ceph's gateway, installed from the system's packages
+	$(VENV)/python -m pytest tests/tus_adapters/s3/test_rgw.py -m rgw $(PYTEST_ARGS)
 
 check: .venv/.dev ## Run the linters, both type checkers, the import contracts and the dead-link check
 	$(VENV)/ruff check

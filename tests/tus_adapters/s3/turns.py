@@ -123,7 +123,13 @@ class SerialLoop(base_events.BaseEventLoop):
         self._selector = self  # where the base class asks for events
         self._clock_resolution = 1e-9
         _Task._numbers = count()
-        self.set_task_factory(lambda loop, coro, **kwargs: _Task(coro, loop=loop, **kwargs))
+        self.tasks: list[_Task] = []
+        self.set_task_factory(self._make_task)
+
+    def _make_task(self, loop: object, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> _Task:
+        task = _Task(coro, loop=self, **kwargs)
+        self.tasks.append(task)
+        return task
 
     def time(self) -> float:
         return self._now
@@ -150,15 +156,20 @@ class SerialLoop(base_events.BaseEventLoop):
 def run(scheduler: Scheduler, main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end."""
     loop = SerialLoop(scheduler)
-    problems: list[dict[str, Any]] = []
+    problems: list[object] = []
     loop.set_exception_handler(lambda _, context: problems.append(context))
     try:
         loop.run_until_complete(main)
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
-        left = asyncio.all_tasks(loop)
+        left = [task for task in loop.tasks if not task.done()]
         for task in left:
             task._log_destroy_pending = False
         loop.close()
-    assert not problems, problems
+    problems += [
+        task.exception()
+        for task in loop.tasks
+        if task.done() and not task.cancelled() and task._log_traceback
+    ]
     assert not left, f"tasks run on for ever: {left}"
+    assert not problems, f"nobody has asked for what was raised: {problems}"

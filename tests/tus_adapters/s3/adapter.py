@@ -1,0 +1,60 @@
+"""What the tests know of the S3 adapter: how it is opened with tiny parts, and how its objects are laid out.
+
+The layout is that of `architecture/s3.md`, read here without the adapter's own code.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.tus_adapters.s3.store import Store
+from tus_adapters.s3 import Bucket, S3Storage, Sizes
+from tus_domain import Storage
+
+PREFIX = "up/"
+UNIT = 16
+"""The size of a part, in bytes. A length that is not known makes them twice as large."""
+
+
+def open_storage(bucket: Bucket, *, memory: int = 20 * UNIT, pauses: Sequence[float] = (0.1, 1)) -> S3Storage:
+    """A node's storage."""
+    sizes = Sizes(part=UNIT, unknown=2 * UNIT, unit=1)
+    return S3Storage(bucket, PREFIX, sizes=sizes, window=3, memory=memory, pauses=pauses)
+
+
+async def clean_up(storage: Storage) -> None:
+    """What a server does now and then."""
+    async for _ in storage.scan():
+        pass
+
+
+def left_over(store: Store, named: set[str]) -> set[str]:
+    """The keys of all objects, and of all multipart uploads in progress that are `named`. One that no record
+    has ever named is nobody's: its creation was not answered. It is left to the bucket's lifecycle rule.
+    """
+    going = {name: upload for name, upload in store.uploads.items() if upload.ended is None or upload.parts}
+    return set(store.objects) | {upload.key for name, upload in going.items() if name in named}
+
+
+def multipart_of(record: Mapping[str, Any]) -> str | None:
+    """The id of the multipart upload that a record names."""
+    multipart = record["placement"]["multipart"]
+    return None if multipart is None else str(multipart["id"])
+
+
+def recorded(store: Store, upload_id: str) -> bytes:
+    """The bytes that the upload's record names, read around the adapter."""
+    record = json.loads(store.objects[f"{PREFIX}{upload_id}.info"].content)
+    placement = record["placement"]
+    if placement["mark"]:
+        kept = store.objects[placement["key"]]
+        assert kept.metadata["tus-upload"] == placement["mark"], "the object is somebody else's"
+        return kept.content
+    pieces: list[bytes] = []
+    for span in placement["parts"]:
+        parts = store.uploads[placement["multipart"]["id"]].parts
+        pieces += [parts[number][0] for number in range(span["first"], span["stop"])]
+    for segment in placement["pending"]:
+        pieces.append(store.objects[PREFIX + segment["name"]].content[: segment["size"]])
+    assert sum(map(len, pieces)) == record["offset"], "the record's offset is not what it names"
+    return b"".join(pieces)

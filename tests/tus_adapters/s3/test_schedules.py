@@ -1,0 +1,122 @@
+"""Schedules: several nodes, several clients, and everything that can go wrong, thousands of times."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.architecture.sources import ROOT
+from tests.tus_adapters.s3.oracle import Violation
+from tests.tus_adapters.s3.schedule import Schedule, run_seed
+from tests.tus_adapters.s3.store import Store
+from tus_adapters.s3._bucket import Part
+
+BATCHES, BATCH = 20, 500
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """That the store fails is what this is about; tens of thousands of lines of log would say no more."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_nothing_is_lost_and_nothing_comes_twice(batch: int) -> None:
+    for seed in range(batch * BATCH, (batch + 1) * BATCH):
+        run_seed(seed)
+
+
+@settings(max_examples=150)
+@given(st.randoms(use_true_random=False))
+def test_nothing_is_lost_in_a_schedule_that_hypothesis_can_make_smaller(random: Random) -> None:
+    Schedule(random).run()
+
+
+def test_the_same_seed_is_the_same_schedule() -> None:
+    for seed in range(40):
+        assert run_seed(seed) == run_seed(seed)
+
+
+def test_the_same_seed_is_the_same_schedule_in_another_process() -> None:
+    seeds = range(8)
+    told = [
+        subprocess.run(
+            [sys.executable, "-m", "tests.tus_adapters.s3.schedule", *map(str, seeds)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert told[0] == told[1] == "".join(f"{line}\n" for seed in seeds for line in run_seed(seed))
+
+
+class ForgetfulStore(Store):
+    """Drops an object now and then that it has acknowledged."""
+
+    def put(self, key: str, content: bytes, *args, **kwargs) -> str:
+        etag = super().put(key, content, *args, **kwargs)
+        if ".pending." in key and self.requests["put"] % 3 == 0:
+            del self.objects[key]
+        return etag
+
+
+class StaleStore(Store):
+    """Keeps the first content of an object that is put again."""
+
+    def put(self, key: str, content: bytes, *args, **kwargs) -> str:
+        there = self.objects.get(key)
+        etag = super().put(key, content, *args, **kwargs)
+        if there is not None and self.requests["put"] % 5 == 0:
+            self.objects[key] = there
+        return etag
+
+
+class ShufflingStore(Store):
+    """Assembles parts in another order than it was told."""
+
+    def complete(self, key: str, multipart: str, parts: Sequence[Part]) -> str:
+        upload = self.uploads[multipart]
+        if len(parts) > 2 and upload.ended is None:
+            one, two = parts[0].number, parts[1].number
+            contents = upload.parts[one][0], upload.parts[two][0]
+            upload.parts[two] = contents[0], upload.parts[two][1]
+            upload.parts[one] = contents[1], upload.parts[one][1]
+        return super().complete(key, multipart, parts)
+
+
+class EmptyPromisesStore(Store):
+    """Says that it has completed an upload, and has not."""
+
+    def complete(self, key: str, multipart: str, parts: Sequence[Part]) -> str:
+        etag = super().complete(key, multipart, parts)
+        self.objects.pop(key)
+        return etag
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [partial(Store, conditions=False), ForgetfulStore, StaleStore, ShufflingStore, EmptyPromisesStore],
+    ids=["no conditions", "forgetful", "stale", "shuffling", "empty promises"],
+)
+def test_the_oracle_notices_a_store_that_is_broken(broken) -> None:
+    caught = 0
+    for seed in range(200):
+        try:
+            run_seed(seed, make_store=broken)
+        except Violation:
+            caught += 1
+    assert caught > 0
