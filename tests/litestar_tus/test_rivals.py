@@ -5,12 +5,12 @@ import pytest
 from tests.architecture.coverage import marked
 
 DEFECTS = {
-    "1": "S3: a part fails while the next one succeeds: the offset counts across the hole, and the upload can "
-    "never be finished.",
+    "1": "S3: a part fails while the next one succeeds: the offset counts across the hole, and the upload "
+    "can never be finished.",
     "2": "S3: its completion fails once: the offset is the length, every answer is a success, and the object "
     "is never made.",
     "3": "S3: a lifecycle rule has aborted the multipart upload, and the upload claims to be complete.",
-    "4": "S3: pending bytes are deleted before what replaces them is stored: an acknowledged offset falls to 0.",
+    "4": "S3: pending bytes are deleted before what replaces them is stored: an offset falls to 0.",
     "5": "S3: a deferred length and a short tail make an object of no bytes, and a success.",
     "6": "S3: room is taken before there are bytes to hold: ten clients that send nothing stall all others.",
     "7": "S3: chunks of 6 MiB fail at the 10,001st.",

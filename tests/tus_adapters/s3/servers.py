@@ -33,6 +33,7 @@ class Server:
     endpoint: str
     secret_key: str
     access_key: str = ACCESS_KEY
+    bucket: str = "uploads"
 
     def client(self) -> Any:
         """A client with a pool for as many requests at a time as the adapter makes."""

@@ -1,7 +1,7 @@
 """Defects of other servers' S3 storages. tests/litestar_tus/test_rivals.py lists them by number."""
 
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from itertools import count
 
 import anyio
@@ -9,58 +9,15 @@ import pytest
 from attrs import define, field
 
 from tests.tus_adapters.s3.adapter import PREFIX
-from tests.tus_adapters.s3.simulation import Call, Fault, Faults, Gate, SimulatedBucket
+from tests.tus_adapters.s3.simulation import Call, Fault, Faults
 from tests.tus_adapters.s3.store import Store
-from tus_adapters.clock import SystemClock
-from tus_adapters.ids import random_id
-from tus_adapters.locks import MemoryLocks
-from tus_adapters.memory import RecordedEvents
-from tus_adapters.s3 import S3Storage, Sizes
+from tests.tus_adapters.s3.uploading import PART, Node, Pieces
 from tus_adapters.testing.steps import as_kept, content, find
-from tus_domain import AppendBody, CreateUpload, Hooks, Policy, Upload, UploadId, Uploads
+from tus_domain import AppendBody, Hooks, Upload, UploadId
 from tus_domain.errors import StorageError, StorageUnavailableError, UploadGoneError, VersionConflictError
 from tus_domain.events import UploadCompleted
 
 pytestmark = pytest.mark.anyio
-PART = 100
-
-
-@define(eq=False)
-class Pieces:
-    """A body in pieces, which counts those that were taken."""
-
-    pieces: Iterable[bytes]
-    taken: int = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self.pieces:
-            self.taken += 1
-            yield piece
-
-    def stop(self) -> None:
-        raise AssertionError("nobody else is here")
-
-
-class Node:
-    """A server over the store."""
-
-    def __init__(self, store: Store, gate: Gate | None = None, *, memory: int = 100 * PART, part: int = PART):
-        sizes = Sizes(part=part, unknown=2 * part, unit=1)
-        self.storage = S3Storage(
-            SimulatedBucket(store, gate), PREFIX, sizes=sizes, memory=memory, pauses=(0, 0)
-        )
-        self.events = RecordedEvents()
-        self.uploads = Uploads(
-            self.storage, MemoryLocks(), SystemClock(), Policy(lifetime=None), events=self.events
-        )
-
-    async def create(self, length: int | None) -> UploadId:
-        return (await self.uploads.create(CreateUpload(upload_id=random_id(), length=length))).id
-
-    async def append(
-        self, upload_id: UploadId, offset: int, *pieces: bytes, length: int | None = None
-    ) -> Upload:
-        return await self.uploads.append(upload_id, AppendBody(offset=offset, length=length), Pieces(pieces))
 
 
 @pytest.fixture

@@ -1,0 +1,163 @@
+"""How many requests each operation makes: they are what an upload costs, and how long it takes at least."""
+
+from collections import Counter
+
+import pytest
+
+from tests.tus_adapters.s3.simulation import Call, Fault, Faults
+from tests.tus_adapters.s3.store import Store
+from tests.tus_adapters.s3.uploading import PART, Node, Pieces
+from tus_adapters.ids import random_id
+from tus_adapters.testing.steps import content
+from tus_domain import AppendBody, Checksum, CreateUpload, UploadId
+from tus_domain.errors import StorageUnavailableError
+
+pytestmark = pytest.mark.anyio
+
+READS = {"get", "head"}
+LISTS = {"keys", "parts", "multiparts"}
+
+
+class Counted:
+    """A node whose requests are counted."""
+
+    def __init__(self) -> None:
+        self.store = Store(least_part=PART)
+        self.faults = Faults()
+        self.node = Node(self.store, self.faults)
+
+    def reset(self) -> None:
+        """Count from here on."""
+        self.faults.calls.clear()
+
+    @property
+    def calls(self) -> list[Call]:
+        return self.faults.calls
+
+    @property
+    def cost(self) -> tuple[int, int, int]:
+        """Reads, lists and writes."""
+        kinds = Counter(
+            "read" if call.kind in READS else "list" if call.kind in LISTS else "write" for call in self.calls
+        )
+        return kinds["read"], kinds["list"], kinds["write"]
+
+    async def uploaded(self, length: int | None, *sizes: int) -> UploadId:
+        """An upload, appended to so many times; the count begins after it."""
+        upload_id = await self.node.create(length)
+        offset = 0
+        for size in sizes:
+            offset = (await self.node.append(upload_id, offset, content(size))).offset
+        self.reset()
+        return upload_id
+
+
+@pytest.fixture
+def counted() -> Counted:
+    return Counted()
+
+
+@pytest.mark.parametrize(("length", "writes"), [(None, 1), (PART, 1), (PART + 1, 2)])
+async def test_a_creation(counted: Counted, length: int | None, writes: int) -> None:
+    await counted.node.create(length)
+    assert counted.cost == (0, 0, writes)
+
+
+@pytest.mark.parametrize("size", [1, PART])
+async def test_a_small_upload_in_one_request(counted: Counted, size: int) -> None:
+    command = CreateUpload(upload_id=random_id(), length=size, content_length=size)
+    assert (await counted.node.uploads.create(command, Pieces([content(size)]))).complete
+    assert counted.cost == (0, 0, 2)
+    assert [call.kind for call in counted.calls] == ["put", "put"]
+
+
+async def test_a_head(counted: Counted) -> None:
+    upload_id = await counted.uploaded(10 * PART, 3 * PART + 5)
+    await counted.node.uploads.find(upload_id)
+    assert counted.cost == (1, 0, 0)
+
+
+async def test_a_head_of_what_a_dead_writer_has_left(counted: Counted) -> None:
+    upload_id = await counted.uploaded(10 * PART)
+    stored = await counted.node.storage.load(upload_id)
+    staging = counted.node.storage.stage(stored)
+    await staging.write(content(3 * PART))
+    counted.faults = Faults()
+    assert (await Node(counted.store, counted.faults).uploads.find(upload_id)).offset >= PART
+    # As without a claim, and two more: the parts, and the record without the claim.
+    assert counted.cost == (1, 1, 1)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7, 60])
+@pytest.mark.parametrize("length", [100 * PART, None])
+async def test_an_append_of_parts(counted: Counted, parts: int, length: int | None) -> None:
+    upload_id = await counted.uploaded(length, *([] if length else [5]))
+    size = parts * PART * (1 if length else 2)
+    offset = 0 if length else 5
+    await counted.node.append(upload_id, offset, content(size))
+    puts = [call for call in counted.calls if call.kind == "put_part" or ".pending." in call.key]
+    assert sum(call.size for call in puts if call.kind == "put_part" or call.size < PART) >= size
+    if length:
+        assert len(puts) == parts
+        assert sum(counted.cost) <= parts + 3
+    else:
+        # The multipart upload, the claim that names it, and the segment: read, merged and deleted.
+        assert sum(counted.cost) <= (parts + 1) + 3 + 4
+
+
+async def test_an_append_of_less_than_a_part(counted: Counted) -> None:
+    upload_id = await counted.uploaded(100 * PART)
+    await counted.node.append(upload_id, 0, content(PART // 2))
+    assert sum(counted.cost) <= 1 + 3
+
+
+async def test_an_append_with_a_checksum_costs_the_same(counted: Counted) -> None:
+    import hashlib
+
+    upload_id, data = await counted.uploaded(100 * PART), content(5 * PART)
+    checksum = Checksum("sha1", hashlib.sha1(data).digest())
+    await counted.node.uploads.append(upload_id, AppendBody(offset=0, checksum=checksum), Pieces([data]))
+    assert sum(counted.cost) <= 5 + 3
+
+
+async def test_the_last_append_completes(counted: Counted) -> None:
+    upload_id = await counted.uploaded(5 * PART)
+    assert (await counted.node.append(upload_id, 0, content(5 * PART))).complete
+    # The claim and the frozen record, CompleteMultipartUpload, the complete record.
+    assert counted.cost == (1, 0, 5 + 4)
+
+
+async def test_an_upload_of_one_part_needs_no_multipart_upload(counted: Counted) -> None:
+    upload_id = await counted.uploaded(PART)
+    assert (await counted.node.append(upload_id, 0, content(PART))).complete
+    assert sum(counted.cost) <= 4
+    assert not counted.store.uploads
+
+
+async def test_a_resumption_after_a_crash(counted: Counted) -> None:
+    upload_id = await counted.uploaded(10 * PART)
+    counted.faults.plan("put_part", Fault.BEFORE, when=lambda call: call.number == 3)
+    with pytest.raises(StorageUnavailableError):
+        await counted.node.append(upload_id, 0, content(5 * PART))
+    counted.reset()
+    upload = await counted.node.uploads.find(upload_id)
+    await counted.node.append(upload_id, upload.offset, content(5 * PART)[upload.offset :])
+    # HEAD, and an append of three parts.
+    assert sum(counted.cost) <= 1 + 3 + 3
+
+
+async def test_small_chunks_are_written_twice_at_most(counted: Counted) -> None:
+    size, chunks = PART // 8, 80
+    upload_id = await counted.uploaded(size * chunks)
+    for chunk in range(chunks):
+        upload = await counted.node.append(upload_id, chunk * size, content(size, chunk))
+    assert upload.complete
+    sent = sum(call.size for call in counted.calls if not call.key.endswith(".info"))
+    assert sent <= 2 * size * chunks
+
+
+async def test_a_termination_lists_nothing_but_its_own(counted: Counted) -> None:
+    upload_id = await counted.uploaded(10 * PART, 3 * PART + 5)
+    await counted.node.uploads.terminate(upload_id)
+    assert all(upload_id in call.key for call in counted.calls)
+    assert sum(counted.cost) <= 8
