@@ -159,12 +159,13 @@ class Hold:
     async def lose(self, *, segments: bool) -> TusError:
         """The store does not have what the record names: parts, or ``segments``. Returns what to say."""
         placement = self.placement
+        unclaimed = placement.unclaimed(self.next if self.claim else None)
         if placement.parts or segments:
+            await self.swap(self.upload, evolve(unclaimed, state=State.LOST))
             _log.error("The store has dropped bytes of upload %s: has a lifecycle rule?", self.upload.id)
-            await self.swap(self.upload, evolve(placement.unclaimed(self.next), state=State.LOST))
             self.dead = UploadGoneError()
         else:
-            await self.swap(self.upload, evolve(placement.unclaimed(self.next), multipart=None))
+            await self.swap(self.upload, evolve(unclaimed, multipart=None))
             self.dead = StorageUnavailableError()
         return self.dead
 
@@ -190,7 +191,7 @@ class Hold:
         self._kept = kept = await self._store.records.swap(kept, kept.upload, placement, commit=False)
         if placement.state is State.DELETED:
             await clear(self._store, kept)
-            await self._store.bucket.delete(self._store.records.key(kept.upload.id))
+            await self._store.records.remove(kept.upload.id)
             return None
         return kept
 

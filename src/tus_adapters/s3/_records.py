@@ -78,6 +78,8 @@ class Records:
     bucket: Bucket
     prefix: str
     pauses: Sequence[float]
+    _leaving: set[UploadId] = field(factory=set[UploadId], init=False)
+    """Whose record is being deleted by a request that was not answered, and may come yet."""
 
     def key(self, upload_id: UploadId, suffix: str = _SUFFIX) -> str:
         """The key of one of the upload's objects."""
@@ -157,6 +159,8 @@ class Records:
         record = S3Record.following(None if base is None else base.record, upload, placement)
         committed = record.revision if commit else placement.committed
         placement = evolve(placement, stamp=nonce(), committed=committed)
+        if base is None and upload.id in self._leaving:
+            raise UnavailableError("its record may yet be deleted")
         record = evolve(record, placement=placement)
         key, content = self.key(upload.id), CODEC.dump(record)
         for pause in (*self.pauses, None):
@@ -179,6 +183,14 @@ class Records:
             if pause is not None:
                 await anyio.sleep(pause)
         raise UnavailableError("the record could not be replaced, or it is not known whether it was")
+
+    async def remove(self, upload_id: UploadId) -> None:
+        """Delete the record, which is a tombstone."""
+        try:
+            await self.bucket.delete(self.key(upload_id))
+        except UnavailableError:
+            self._leaving.add(upload_id)
+            raise
 
 
 @contextmanager

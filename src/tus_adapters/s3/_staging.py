@@ -8,7 +8,8 @@ where anybody else would put something.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Self
 
 from attrs import evolve
@@ -187,14 +188,16 @@ class S3Staging:
 
     async def _complete(self, upload: Upload, placement: Placement) -> Kept:
         """Have the object made, and record that it is."""
-        if placement.multipart is None and not placement.parts:
-            async with self._store.reading(placement.pending) as pieces:
+        if not placement.parts:
+            async with self._reading(placement) as pieces:
                 mark = await self._store.put_whole(upload, placement.key, pieces)
             if mark is not None:
-                return await self._hold.swap(upload, evolve(placement, pending=(), mark=mark, untidy=False))
+                return await self._hold.swap(
+                    upload, evolve(placement, multipart=None, pending=(), mark=mark, untidy=False)
+                )
         known = {part.number: part for part in (self._sender.landed if self._sender else ())}
         multipart = placement.multipart
-        if multipart is None or placement.pending:
+        if multipart is None or placement.pending or not placement.parts:
             multipart, part = await self._put_last_part(placement)
             known[part.number] = part
             placement = evolve(placement, multipart=multipart).with_parts(part.number, 1)
@@ -209,13 +212,22 @@ class S3Staging:
         """
         hold = self._hold
         multipart, number = await hold.number()
-        async with self._store.reading(placement.pending) as pieces:
+        async with self._reading(placement) as pieces:
             try:
                 etag = await self._store.bucket.put_part(placement.key, multipart.id, number, pieces)
             except MissingError as error:
                 raise await hold.lose(segments=False) from error
             self._hold.next = number + 1
             return multipart, Part(number, sum(map(len, pieces)), etag)
+
+    @asynccontextmanager
+    async def _reading(self, placement: Placement) -> AsyncGenerator[list[bytes]]:
+        """What is pending."""
+        try:
+            async with self._store.reading(placement.pending) as pieces:
+                yield pieces
+        except UploadGoneError as error:  # unless it was somebody else who did not need them any more
+            raise await self._hold.lose(segments=True) from error
 
     async def _freeze(self, upload: Upload, placement: Placement) -> Kept:
         """Record all parts, before they are made one: from now on everybody would make the same of them."""
@@ -239,6 +251,8 @@ class S3Staging:
             await self._store.delete_segments(sorted(names))
             if kept.upload.complete and before.untidy:
                 await self._store.sweep(self._id)
+            if before.multipart is not None and kept.placement.mark not in ("", before.multipart.mark):
+                await self._store.abort(before.key, before.multipart.id)
         except BucketError as error:
             _log.warning("Segments of upload %s may be left: %s", self._id, error)
 
@@ -247,7 +261,7 @@ class S3Staging:
         try:
             await sender.come_down()
             kept = await self._hold.let_go()
-            named = set() if kept is None else {segment.name for segment in kept.placement.pending}
+            named = [] if kept is None else [segment.name for segment in kept.placement.pending]
             await self._store.delete_segments(name for name in sender.made if name not in named)
             key = self._hold.placement.key
             if kept is None and self._whole and await self._store.mark_of(key) == self._whole:

@@ -215,7 +215,7 @@ class S3Storage:
                     kept = await self._bury(kept)
                 if kept.placement.state is State.DELETED:
                     await clear(self._store, kept)
-                    await self._bucket.delete(self._records.key(upload.id))
+                    await self._records.remove(upload.id)
         except OvertakenError:
             return
         except StorageError as error:

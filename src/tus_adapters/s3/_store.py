@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from functools import partial
 
 import anyio
 from attrs import frozen
@@ -14,13 +14,11 @@ from tus_adapters.s3._bucket import Bucket, MissingError, Options, Part, Precond
 from tus_adapters.s3._budget import Budget
 from tus_adapters.s3._placement import Multipart, Placement, Segment, Sizes, nonce
 from tus_adapters.s3._records import Records
-from tus_adapters.s3._tasks import Task
+from tus_adapters.s3._tasks import run_all
 from tus_domain import Clock, Upload, UploadId
 from tus_domain.errors import UploadGoneError
 
 __all__ = ["MARK", "Store", "segment_prefix"]
-
-T = TypeVar("T")
 
 _log = logging.getLogger("tus_adapters.s3")
 
@@ -97,7 +95,8 @@ class Store:
         size = sum(segment.size for segment in segments)
         await self.budget.borrow(size)
         try:
-            yield await self._contents(segments)
+            works = [partial(self._content, segment) for segment in segments]
+            yield await run_all(works, at_a_time=_AT_A_TIME)
         finally:
             self.budget.give_back(size)
 
@@ -126,21 +125,13 @@ class Store:
 
     async def delete_segments(self, names: Iterable[str]) -> None:
         """Delete segments that nobody needs."""
-        for some in _batches(list(names)):
-            for task in [Task(self.bucket.delete(self.records.prefix + name)) for name in some]:
-                await task.wait()
+        works = [partial(self.bucket.delete, self.records.prefix + name) for name in names]
+        await run_all(works, at_a_time=_AT_A_TIME)
 
     async def sweep(self, upload_id: UploadId) -> None:
         """Delete all segments of an upload, whoever has put them."""
         async for key in self.bucket.keys(self.records.prefix + segment_prefix(upload_id)):
             await self.bucket.delete(key)
-
-    async def _contents(self, segments: Sequence[Segment]) -> list[bytes]:
-        found: list[bytes] = []
-        for some in _batches(segments):
-            for task in [Task(self._content(segment)) for segment in some]:
-                found.append(await task.wait())  # noqa: PERF401 - a comprehension that awaits is hard to read
-        return found
 
     async def _content(self, segment: Segment) -> bytes:
         try:
@@ -155,7 +146,3 @@ class Store:
         options = self.object_options(upload)
         mark = f"{upload.id}.{nonce()}"
         return {**options, "Metadata": {**options.get("Metadata", {}), MARK: mark}}, mark
-
-
-def _batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (items[start : start + _AT_A_TIME] for start in range(0, len(items), _AT_A_TIME))

@@ -8,13 +8,13 @@ what it raises comes out where it is waited for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
 import anyio
 from anyio.lowlevel import current_token
 
-__all__ = ["Task"]
+__all__ = ["Task", "run_all"]
 
 T = TypeVar("T")
 
@@ -40,6 +40,13 @@ class Task(Generic[T]):
 
     async def wait(self) -> T:
         """Its result, or what it raised. Waits for its end even if the caller is cancelled."""
+        await self.end()
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    async def end(self) -> None:
+        """Wait for its end, whatever it comes to."""
         cancelled: BaseException | None = None
         while not self._done.is_set():
             try:
@@ -50,9 +57,6 @@ class Task(Generic[T]):
                 cancelled = error
         if cancelled is not None:
             raise cancelled
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> None:
         try:
@@ -61,6 +65,19 @@ class Task(Generic[T]):
             self._error = error
         finally:
             self._done.set()
+
+
+async def run_all(works: Sequence[Callable[[], Coroutine[Any, Any, T]]], *, at_a_time: int) -> list[T]:
+    """The results of all of ``works``, in their order. If one raises, those that were begun still end."""
+    results: list[T] = []
+    for start in range(0, len(works), at_a_time):
+        tasks = [Task(work()) for work in works[start : start + at_a_time]]
+        try:
+            results += [await task.wait() for task in tasks]
+        finally:
+            for task in tasks:
+                await task.end()
+    return results
 
 
 def _spawn(work: Coroutine[Any, Any, None]) -> None:

@@ -10,7 +10,7 @@ from attrs import define, evolve
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tus_adapters.testing.steps import an_upload, content, find, read, scanned
+from tus_adapters.testing.steps import an_upload, content, find, finish, read, scanned
 from tus_domain import Phase, Staging, Storage, Stored, Upload, UploadId
 from tus_domain.errors import ContentionError, UploadExistsError, VersionConflictError
 
@@ -41,6 +41,8 @@ class _Writer:
     staging: Staging
     written: bytes = b""
     lost: bool = False
+    rivalled: bool = False
+    """Somebody else was under way at the same time, if only for a while."""
 
 
 class StorageMachine(RuleBasedStateMachine):
@@ -55,6 +57,7 @@ class StorageMachine(RuleBasedStateMachine):
     """
 
     loop = "asyncio"
+    reads_unfinished = True  # as for ``StorageContract``
     sizes: tuple[int, ...] = (0, 1, 1000, 100_000)
 
     def open_storage(self) -> Storage:
@@ -71,9 +74,15 @@ class StorageMachine(RuleBasedStateMachine):
         self._seed = 0
 
     def teardown(self) -> None:
-        """Leave what is open, and end the event loop."""
+        """Leave what is open, finish what can be read only then, and end the event loop."""
         for name in tuple(self._writers):
             self.abandon(name)
+        for upload_id, kept in self._kept.items():
+            storage = self.open_storage()
+            stored = self._portal.call(storage.load, upload_id)
+            if not (self.reads_unfinished or stored.upload.complete):
+                stored = self._portal.call(finish, storage, stored)
+                assert self._portal.call(read, storage, stored) == kept.data
         self._starting.__exit__(None, None, None)
 
     @rule(name=_WRITERS, upload_id=_IDS)
@@ -105,7 +114,8 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(name=_WRITERS, cut=st.integers(0, 3), complete=st.booleans())
     def commit(self, name: str, cut: int, *, complete: bool) -> None:
-        """Commit what was written, but for the last ``cut`` bytes."""
+        """Commit what was written, but for the last ``cut`` bytes, where they can be cut."""
+        cut = cut if self.reads_unfinished else 0
         if (writer := self._writers.get(name)) is None or writer.lost:
             return
         whole = writer.data + writer.written
@@ -163,7 +173,8 @@ class StorageMachine(RuleBasedStateMachine):
             stored = self._portal.call(find, storage, upload_id)
             assert stored is not None
             assert stored.upload == kept.stored.upload
-            assert self._portal.call(read, storage, stored) == kept.data
+            if self.reads_unfinished or stored.upload.complete:
+                assert self._portal.call(read, storage, stored) == kept.data
 
     def _enter(
         self,
@@ -181,7 +192,10 @@ class StorageMachine(RuleBasedStateMachine):
             taken = base is None and upload.id in self._kept
             assert taken or self._has_rival(upload.id), "it was alone"
         else:
-            self._writers[name] = _Writer(upload, base, data, context, staging)
+            rivals = [w for w in self._writers.values() if w.upload.id == upload.id]
+            self._writers[name] = _Writer(upload, base, data, context, staging, rivalled=bool(rivals))
+            for rival in rivals:
+                rival.rivalled = True
 
     def _is_stale(self, writer: _Writer) -> bool:
         kept = self._kept.get(writer.upload.id)
@@ -189,10 +203,10 @@ class StorageMachine(RuleBasedStateMachine):
             return (writer.base is None) is not (kept is None)
         return kept.stored.version != writer.base.version
 
-    def _has_rival(self, upload_id: UploadId, writer: _Writer | None = None) -> bool:
-        return any(w is not writer and w.upload.id == upload_id for w in self._writers.values())
+    def _has_rival(self, upload_id: UploadId) -> bool:
+        return any(writer.upload.id == upload_id for writer in self._writers.values())
 
     def _lose(self, writer: _Writer, error: ContentionError) -> None:
         assert type(error) is (UploadExistsError if writer.base is None else VersionConflictError)
-        assert self._is_stale(writer) or self._has_rival(writer.upload.id, writer), "it was alone"
+        assert self._is_stale(writer) or writer.rivalled, "it was alone"
         writer.lost = True
