@@ -40,6 +40,7 @@ _DISGUISES = ("PATCH", "DELETE", "HEAD")
 # What these carry is not how the upload stands, or not the client's business.
 _OUTDATED = (UploadGoneError, UploadNotFoundError, VersionConflictError)
 _LITTLE = 1024 * 1024
+_RETRY_AFTER = "5"  # seconds in which a store may be back
 
 
 class Exchange:
@@ -134,6 +135,8 @@ class Exchange:
             headers |= offset_headers(upload)
             if self.name is None:
                 headers["location"] = self.location(upload.id)
+        if status == 503:
+            headers["retry-after"] = _RETRY_AFTER
         if self._must_close(error):
             headers["connection"] = "close"
         if self.scope["method"] == HTTPMethod.HEAD:

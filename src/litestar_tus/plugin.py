@@ -66,6 +66,8 @@ class TUSPlugin(InitPlugin):
     async def _run(self, app: Litestar) -> AsyncGenerator[None]:
         """What goes on beside the requests, from the application's start to its end."""
         self._events.attach(app)
+        if (check := getattr(self.config.storage_backend, "check", None)) is not None:
+            await check()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._pauses.run)
             yield

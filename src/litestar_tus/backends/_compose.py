@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from attrs import evolve
+
 from litestar_tus.backends.file import FileStorageBackend
 from tus_adapters.clock import SystemClock
 from tus_adapters.ids import random_id
@@ -21,10 +23,17 @@ def compose(
     *,
     upload_dir: str | os.PathLike[str],
 ) -> Uploads:
-    """Uploads over ``storage``, or over files in ``upload_dir``."""
+    """Uploads over ``storage``, or over files in ``upload_dir``. A storage may bring locks of its own, and
+    say how often running appends are to be committed.
+    """
     if storage is None:
         storage = FileStorageBackend(upload_dir)
     own: Locks | None = getattr(storage, "locks", None)
+    policy = evolve(
+        policy,
+        checkpoint_bytes=getattr(storage, "checkpoint_bytes", policy.checkpoint_bytes),
+        checkpoint_seconds=getattr(storage, "checkpoint_seconds", policy.checkpoint_seconds),
+    )
     return Uploads(storage, locks or own or MemoryLocks(), SystemClock(), policy, events=events)
 
 

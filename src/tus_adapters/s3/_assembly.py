@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import anyio
 from attrs import evolve
 
-from tus_adapters.s3._bucket import MissingError, Part, RefusedError
+from tus_adapters.s3._bucket import BucketError, MissingError, Part
 from tus_adapters.s3._placement import Multipart, Placement
 from tus_adapters.s3._records import Kept
 from tus_adapters.s3._store import Store
@@ -29,28 +29,33 @@ async def assemble(store: Store, frozen: Kept, multipart: Multipart, known: Mapp
     """
     placement = frozen.placement
     for pause in (*store.pauses, None):
-        try:
-            parts = await _parts(store, frozen, multipart, known)
-            await store.bucket.complete(placement.key, multipart.id, parts)
-        except MissingError:
-            # Somebody has completed it, or is about to; or the store has dropped it.
-            if await store.mark_of(placement.key) == multipart.mark:
-                break
-        except RefusedError:
-            # A part of ours was sent twice, and has another ETag since.
-            known = {}
-            if pause is None:
-                raise
-        else:
+        failure = await _complete(store, frozen, multipart, known)
+        # Not found: somebody has completed it, or is about to, or the store has dropped it. No answer: the
+        # same, or it is busy. Refused: a part was sent twice and has another ETag since.
+        if failure is None or await store.mark_of(placement.key) == multipart.mark:
             break
-        if pause is not None:
-            await anyio.sleep(pause)
-    else:
-        _log.error("The store has dropped the parts of upload %s: has a lifecycle rule?", frozen.upload.id)
-        raise UploadGoneError
+        if pause is None:
+            if not isinstance(failure, MissingError):
+                raise failure
+            _log.error("The parts of upload %s are gone: has the store a lifecycle rule?", frozen.upload.id)
+            raise UploadGoneError from failure
+        known = {}
+        await anyio.sleep(pause)
     return evolve(
         placement, multipart=None, parts=(), pending=(), claim=None, mark=multipart.mark, untidy=False
     )
+
+
+async def _complete(
+    store: Store, frozen: Kept, multipart: Multipart, known: Mapping[int, Part]
+) -> BucketError | None:
+    """Try to. Returns what went wrong."""
+    try:
+        parts = await _parts(store, frozen, multipart, known)
+        await store.bucket.complete(frozen.placement.key, multipart.id, parts)
+    except BucketError as error:
+        return error
+    return None
 
 
 async def _parts(store: Store, frozen: Kept, multipart: Multipart, known: Mapping[int, Part]) -> list[Part]:

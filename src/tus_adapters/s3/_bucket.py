@@ -50,8 +50,12 @@ class UnavailableError(BucketError):
 
 class RefusedError(BucketError):
     """The store will not do this, however often it is asked: credentials, permissions, no bucket, bad
-    request.
+    request. ``code`` is the store's own; empty if it was not even asked.
     """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @frozen

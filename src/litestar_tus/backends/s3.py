@@ -1,0 +1,117 @@
+"""The S3 backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import boto3  # pyright: ignore[reportMissingTypeStubs] - published without types
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] - the same
+
+from tus_adapters.locks import MemoryLocks
+from tus_adapters.s3 import (
+    BotoBucket,
+    Options,
+    S3Storage,
+    Sizes,
+    StoreUnfitError,
+    check,
+    content_disposition,
+    described,
+)
+from tus_domain import Upload
+
+__all__ = ["S3StorageBackend", "StoreUnfitError", "content_disposition", "described", "make_client"]
+
+_LEAST_PART = 5 * 1024 * 1024
+_LARGEST_PART = 5 * 1024 * 1024 * 1024
+
+
+def make_client(*, connections: int = 32, **settings: Any) -> Any:
+    """A client of boto3's with settings that suit uploads: a pool of ``connections``, retries in the standard
+    mode, and an end to waiting, so that a request is given up within some seventy seconds.
+
+    :param settings: further arguments of ``boto3.client``: ``endpoint_url``, ``region_name`` and so on. What
+        is not given comes from the environment and its files, as always with boto3.
+    """
+    config = Config(
+        connect_timeout=5,
+        read_timeout=20,
+        max_pool_connections=connections,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        tcp_keepalive=True,
+    )
+    given: Any = settings.pop("config", None)
+    if given is not None:
+        config = cast("Any", config).merge(given)
+    return cast("Any", boto3).client("s3", config=config, **settings)
+
+
+class S3StorageBackend(S3Storage):
+    """Uploads in a bucket, which any number of processes and nodes may share, without a lock service and
+    without sticky sessions. A lost race is answered 409.
+
+    Per upload: ``<key_prefix><id>.info``, its record in JSON; ``<key_prefix><id>``, the assembled data,
+    unless ``object_key`` says otherwise; and ``<key_prefix><id>.pending…`` while there are bytes that fill no
+    part.
+
+    :param client: as ``boto3.client("s3")`` makes it. It decides about retries and time-outs, and has as many
+        requests at a time as it has connections (``max_pool_connections``); ``make_client`` makes one that
+        suits. ``None``: that one.
+    :param bucket: its name.
+    :param key_prefix: what all keys begin with. Nothing else may keep objects there.
+    :param part_size: in bytes, 5 MiB at least; larger for uploads that would not fit into 8,000 parts.
+    :param parts_at_a_time: how many parts of one upload may be on their way.
+    :param memory: how many bytes all uploads of the process together may hold.
+    :param object_key: the key of an upload's object, asked for when the upload is created. Whatever is there
+        is replaced.
+    :param object_options: what the object is put with, as arguments of ``put_object``: ``ContentType``,
+        ``ContentDisposition``, ``Tagging``, ``StorageClass``, ``ServerSideEncryption`` and so on.
+        ``described`` makes the first two of what the client said.
+    :param lock_patience: how many seconds a request waits for another one of this process to let go of its
+        upload, before it is answered 423.
+    :raises ValueError: the part size cannot be.
+    """
+
+    checkpoint_bytes = _LARGEST_PART * 10_000
+    """Parts need no checkpoints: those of a dead server are recovered."""
+    checkpoint_seconds = 30.0
+    """What fills no part is kept so often."""
+
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
+        self,
+        client: Any = None,
+        *,
+        bucket: str,
+        key_prefix: str = "",
+        part_size: int = 10 * 1024 * 1024,
+        parts_at_a_time: int = 4,
+        memory: int = 256 * 1024 * 1024,
+        object_key: Callable[[Upload], str] | None = None,
+        object_options: Callable[[Upload], Options] | None = None,
+        lock_patience: float = 10.0,
+    ) -> None:
+        if not _LEAST_PART <= part_size <= _LARGEST_PART:
+            raise ValueError(f"part_size: expected {_LEAST_PART} to {_LARGEST_PART}, not {part_size!r}")
+        if parts_at_a_time < 1:
+            raise ValueError(f"parts_at_a_time: expected 1 or more, not {parts_at_a_time!r}")
+        self._boto = BotoBucket(make_client() if client is None else client, bucket)
+        self._prefix = key_prefix
+        super().__init__(
+            self._boto,
+            key_prefix,
+            sizes=Sizes(part=part_size),
+            window=parts_at_a_time,
+            memory=memory,
+            object_key=object_key,
+            object_options=object_options,
+        )
+        self.locks = MemoryLocks(patience=lock_patience)
+        """Who works on an upload, in this process. Among processes, the store itself decides."""
+
+    async def check(self) -> None:
+        """See that the store can be used. The application's start waits for this.
+
+        :raises StoreUnfitError: it cannot, and why.
+        """
+        await check(self._boto, self._prefix)

@@ -1,0 +1,184 @@
+"""Boto: the requests to the store, made with boto3 in threads of the adapter's own."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+from tus_adapters.s3._bucket import Found, MissingError, Options, Part, PartsPage
+from tus_adapters.s3._failures import bucket_errors
+from tus_adapters.threads import Threads
+
+__all__ = ["BotoBucket"]
+
+_TOTAL = re.compile(r"bytes \d+-\d+/(\d+)", re.ASCII)
+
+
+class BotoBucket:
+    """One bucket, as a client of boto3's asks for it. What is retried, and how long a request may take, is
+    the client's.
+
+    :param client: as ``boto3.client("s3")`` makes it.
+    :param threads: how many requests may be under way at a time; by default as many as the client has
+        connections for.
+    """
+
+    def __init__(self, client: Any, bucket: str, *, threads: int | None = None) -> None:
+        self.name = bucket
+        self.quoted = True
+        """Whether the store wants ETags in conditions as it gave them, in quotes."""
+        self.denied_is_missing = False
+        """Whether the store answers "access denied" to whoever may not list for what is not there."""
+        self._client = client
+        self._threads = Threads("tus-s3", threads or client.meta.config.max_pool_connections)
+
+    async def get(self, key: str, /, *, start: int = 0, stop: int | None = None) -> Found:
+        """The object's bytes."""
+        arguments: dict[str, Any] = {"Key": key}
+        if start or stop is not None:
+            arguments["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+        return await self._threads.run(self._get, arguments)
+
+    async def head(self, key: str, /) -> Found:
+        """The object without its bytes."""
+        answer = await self._ask("head_object", {"Key": key})
+        return Found(b"", answer["ETag"], answer["ContentLength"], answer.get("Metadata", {}))
+
+    async def put(
+        self,
+        key: str,
+        pieces: Sequence[bytes],
+        /,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        options: Options | None = None,
+    ) -> str:
+        """Put an object."""
+        arguments: dict[str, Any] = {**(options or {}), "Key": key, "Body": _body(pieces)}
+        if if_match is not None:
+            arguments["IfMatch"] = if_match if self.quoted else if_match.strip('"')
+        if if_absent:
+            arguments["IfNoneMatch"] = "*"
+        conditional = if_absent or if_match is not None
+        return str((await self._ask("put_object", arguments, conditional=conditional))["ETag"])
+
+    async def delete(self, key: str, /) -> None:
+        """Remove an object."""
+        try:
+            await self._ask("delete_object", {"Key": key})
+        except MissingError:
+            return  # AWS does not say so; others do
+
+    async def keys(self, prefix: str, /) -> AsyncGenerator[str]:
+        """All keys with that prefix."""
+        more: dict[str, Any] = {}
+        while True:
+            answer = await self._ask("list_objects_v2", {"Prefix": prefix, **more})
+            for entry in answer.get("Contents", ()):
+                yield entry["Key"]
+            if not answer.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    async def create_multipart(self, key: str, /, *, options: Options | None = None) -> str:
+        """Begin a multipart upload."""
+        answer = await self._ask("create_multipart_upload", {**(options or {}), "Key": key})
+        return str(answer["UploadId"])
+
+    async def put_part(self, key: str, multipart: str, number: int, pieces: Sequence[bytes], /) -> str:
+        """Put one part."""
+        part = {"Key": key, "UploadId": multipart, "PartNumber": number, "Body": _body(pieces)}
+        return str((await self._ask("upload_part", part))["ETag"])
+
+    async def parts(self, key: str, multipart: str, /, *, after: int = 0) -> PartsPage:
+        """Some of the parts."""
+        page = {"Key": key, "UploadId": multipart, "PartNumberMarker": after}
+        answer = await self._ask("list_parts", page)
+        parts = [Part(each["PartNumber"], each["Size"], each["ETag"]) for each in answer.get("Parts", ())]
+        return PartsPage(parts, bool(answer.get("IsTruncated")))
+
+    async def complete(self, key: str, multipart: str, parts: Sequence[Part], /) -> str:
+        """Make one object of the parts."""
+        listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        whole = {"Key": key, "UploadId": multipart, "MultipartUpload": {"Parts": listed}}
+        return str((await self._ask("complete_multipart_upload", whole)).get("ETag", ""))
+
+    async def abort(self, key: str, multipart: str, /) -> None:
+        """Free a multipart upload's parts."""
+        try:
+            await self._ask("abort_multipart_upload", {"Key": key, "UploadId": multipart})
+        except MissingError:
+            return
+
+    async def multiparts(self, prefix: str, /) -> AsyncGenerator[tuple[str, str]]:
+        """All multipart uploads in progress with that prefix."""
+        more: dict[str, Any] = {}
+        while True:
+            answer = await self._ask("list_multipart_uploads", {"Prefix": prefix, **more})
+            for entry in answer.get("Uploads", ()):
+                yield entry["Key"], entry["UploadId"]
+            if not answer.get("IsTruncated"):
+                return
+            more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    async def _ask(
+        self, request: str, arguments: Mapping[str, Any], *, conditional: bool = False
+    ) -> Mapping[str, Any]:
+        call = partial(getattr(self._client, request), Bucket=self.name, **arguments)
+        denied = self.denied_is_missing and request == "head_object"
+        with bucket_errors(conditional=conditional, denied_is_missing=denied):
+            return await self._threads.run(call)
+
+    def _get(self, arguments: dict[str, Any]) -> Found:
+        with bucket_errors(denied_is_missing=self.denied_is_missing):
+            answer = self._client.get_object(Bucket=self.name, **arguments)
+            with answer["Body"] as body:
+                content: bytes = body.read()
+        total = _TOTAL.fullmatch(answer.get("ContentRange", ""))
+        size = len(content) if total is None else int(total[1])
+        return Found(content, answer["ETag"], size, answer.get("Metadata", {}))
+
+
+def _body(pieces: Sequence[bytes]) -> Any:
+    return pieces[0] if len(pieces) == 1 else _Pieces(pieces)
+
+
+class _Pieces:
+    """Pieces of bytes as the file that boto wants, without joining them. Only what boto does with it."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = [piece for piece in pieces if piece]
+        self._starts = [0, *accumulate(map(len, self._pieces))]
+        self._position = 0
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def read(self, size: int | None = -1) -> bytes:
+        """What is left of the piece that the position is in, ``size`` bytes at the most; without a size, all
+        that is left.
+        """
+        if size is None or size < 0:
+            return b"".join(iter(partial(self.read, len(self)), b""))
+        if self._position >= len(self):
+            return b""
+        index = bisect_right(self._starts, self._position) - 1
+        start = self._position - self._starts[index]
+        piece = self._pieces[index]
+        data = piece if start == 0 and size >= len(piece) else piece[start : start + size]
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a position."""
+        self._position = offset + (0, self._position, len(self))[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position

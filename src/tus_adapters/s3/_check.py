@@ -1,0 +1,134 @@
+"""Check: whether a store does what this adapter relies on, and allows what it needs. For start-up."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TypeVar
+
+from tus_adapters.s3._boto import BotoBucket
+from tus_adapters.s3._bucket import (
+    BucketError,
+    MissingError,
+    PreconditionError,
+    RefusedError,
+    UnavailableError,
+)
+from tus_adapters.s3._placement import nonce
+
+__all__ = ["ACTIONS", "StoreUnfitError", "check"]
+
+T = TypeVar("T")
+
+ACTIONS = (
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+    "s3:ListBucket",
+)
+"""What has to be allowed below the prefix. The last, on the bucket itself with the prefix as its condition,
+is for cleaning up only.
+"""
+_CREDENTIALS = {
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+}
+_NONE_SUCH = '"00000000000000000000000000000000"'
+
+
+class StoreUnfitError(Exception):
+    """The store cannot be used. The text says why, and how it answered."""
+
+
+async def check(bucket: BotoBucket, prefix: str) -> None:
+    """See that the store honours conditional puts, and that all that is needed is allowed. Finds out how the
+    store wants its ETags.
+
+    :raises StoreUnfitError: it does not, or it is not.
+    """
+    key = f"{prefix}tus-check-{nonce()}"
+    bucket.denied_is_missing = await _denied_is_missing(bucket, key)
+    try:
+        etag = await _allowed(bucket, "s3:PutObject", bucket.put(key, [b"1"], if_absent=True))
+        await _check_conditions(bucket, key, etag)
+        found = await _allowed(bucket, "s3:GetObject", bucket.get(key))
+        if found.content != b"2":
+            raise StoreUnfitError(
+                f"The store gave back {found.content!r} for the object {key}, which was put as b'2'."
+            )
+        multipart = await _allowed(bucket, "s3:PutObject", bucket.create_multipart(key))
+        await _allowed(bucket, "s3:ListMultipartUploadParts", bucket.parts(key, multipart))
+        await _allowed(bucket, "s3:AbortMultipartUpload", bucket.abort(key, multipart))
+        await _allowed(bucket, "s3:DeleteObject", bucket.delete(key))
+    except BaseException:
+        with suppress(BucketError):
+            await bucket.delete(key)
+        raise
+
+
+async def _denied_is_missing(bucket: BotoBucket, key: str) -> bool:
+    bucket.denied_is_missing = False
+    try:
+        await bucket.head(key)
+    except RefusedError as error:
+        return error.code in ("403", "AccessDenied")  # if it is more than that, the next request will tell
+    except BucketError:
+        pass
+    return False
+
+
+async def _check_conditions(bucket: BotoBucket, key: str, etag: str) -> None:
+    await _insist_on_refusal(bucket, "If-None-Match: *", bucket.put(key, [b"x"], if_absent=True))
+    await _insist_on_refusal(bucket, "If-Match: another ETag", bucket.put(key, [b"x"], if_match=_NONE_SUCH))
+    said: list[str] = []
+    for quoted in (True, False):
+        bucket.quoted = quoted
+        try:
+            await _allowed(bucket, "s3:PutObject", bucket.put(key, [b"2"], if_match=etag))
+        except PreconditionError as error:
+            said.append(str(error))
+        else:
+            return
+    raise StoreUnfitError(
+        "The store refuses a put with If-Match although the ETag is right. It answered, with the ETag in"
+        f" quotes: {said[0]}; without: {said[1]}. Uploads are safe only where conditional puts are honoured."
+    )
+
+
+async def _insist_on_refusal(bucket: BotoBucket, condition: str, request: Awaitable[str]) -> None:
+    try:
+        etag = await _allowed(bucket, "s3:PutObject", request)
+    except PreconditionError:
+        return
+    raise StoreUnfitError(
+        f"The store does not honour conditional puts: with {condition} it has to refuse to put an object"
+        f" that is there, but it answered 200, ETag {etag}. Uploads would not be safe in it."
+    )
+
+
+async def _allowed(bucket: BotoBucket, action: str, request: Awaitable[T]) -> T:
+    try:
+        return await request
+    except PreconditionError:
+        raise
+    except UnavailableError as error:
+        raise StoreUnfitError(f"The store cannot be reached: {error}") from error
+    except MissingError as error:
+        raise StoreUnfitError(f"The store does not find what was put before: {error}") from error
+    except RefusedError as error:
+        if error.code == "NoSuchBucket":
+            reason = f"There is no bucket {bucket.name!r}"
+        elif error.code in _CREDENTIALS or not error.code:
+            reason = "The store does not accept the credentials"
+        elif error.code in ("AccessDenied", "403", "AllAccessDisabled"):
+            reason = f"The credentials do not allow {action}; all that is needed is {', '.join(ACTIONS)}"
+        elif error.code in ("NotImplemented", "501"):
+            reason = "The store does not know conditional puts, without which uploads would not be safe"
+        else:
+            reason = f"The store refuses {action}"
+        raise StoreUnfitError(f"{reason}. It answered: {error}") from error
