@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from socket import create_server
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 import boto3
 import botocore.config
 from attrs import frozen
+
+from tus_adapters.s3 import BotoBucket
 
 START_SECONDS = 60  # for a busy machine; a second or two is usual
 STOP_SECONDS = 10
@@ -49,6 +52,12 @@ class Server:
                 s3={"addressing_style": "path"},
             ),
         )
+
+
+@cache
+def opened_bucket(server: Server) -> BotoBucket:
+    """The adapter's requests to the server. To make a client takes longer than most tests."""
+    return BotoBucket(server.client(), server.bucket)
 
 
 def free_ports(count: int) -> list[int]:
