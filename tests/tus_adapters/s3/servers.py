@@ -91,8 +91,10 @@ def ministack(directory: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def seaweedfs(directory: Path) -> Iterator[Server]:
-    """A distributed store, all of its servers in one process."""
+def seaweedfs(directory: Path, ports: Sequence[int] = ()) -> Iterator[Server]:
+    """A distributed store, all of its servers in one process. With the directory and the five ports of an
+    earlier one, it is that one, started again.
+    """
     rights = {
         "name": "tests",
         "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
@@ -100,8 +102,8 @@ def seaweedfs(directory: Path) -> Iterator[Server]:
     }
     config, data = directory / "s3.json", directory / "data"
     config.write_text(json.dumps({"identities": [rights]}))
-    data.mkdir()
-    s3, filer, master, volume, admin = free_ports(5)
+    data.mkdir(exist_ok=True)
+    s3, filer, master, volume, admin = ports or free_ports(5)
     command = [
         str(Path(sysconfig.get_path("scripts")) / "weed"),
         "-logtostderr=true",
