@@ -28,12 +28,17 @@ async def clean_up(storage: Storage) -> None:
         pass
 
 
-def left_over(store: Store, named: set[str]) -> set[str]:
+def left_over(store: Store, named: set[str], late: set[str]) -> set[str]:
     """The keys of all objects, and of all multipart uploads in progress that are `named`. One that no record
-    has ever named is nobody's: its creation was not answered. It is left to the bucket's lifecycle rule.
+    has ever named is nobody's: its creation was not answered. And one that was aborted may be there again if
+    a request for it came `late`. Those are left to the bucket's lifecycle rule.
     """
-    going = {name: upload for name, upload in store.uploads.items() if upload.ended is None or upload.parts}
-    return set(store.objects) | {upload.key for name, upload in going.items() if name in named}
+    going = {
+        upload.key
+        for name, upload in store.uploads.items()
+        if name in named and (upload.ended is None or (upload.parts and upload.key not in late))
+    }
+    return set(store.objects) | going
 
 
 def multipart_of(record: Mapping[str, Any]) -> str | None:

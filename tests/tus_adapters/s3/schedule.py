@@ -142,13 +142,13 @@ class Schedule:
                     break
             else:
                 raise Violation("it cannot be terminated")
-            if history.ended and await clients.head(history, node) is not None:
+            if history.ended and not history.risen and await clients.head(history, node) is not None:
                 raise Violation("it was terminated, and is found")
         await clean_up(node.storage)
-        ours = [history for history in clients.histories.values() if history.known]
+        ours = [history for history in clients.histories.values() if history.known and not history.risen]
         left = {
             key
-            for key in left_over(world.store, self.records.named)
+            for key in left_over(world.store, self.records.named, world.landed)
             if any(history.owns(key, PREFIX) for history in ours)
         }
         if left - strays:

@@ -111,6 +111,7 @@ class TestDyingBeforeAnAnswer(SimulatedCrash):
 
 class SimulatedMachine(StorageMachine):
     sizes = (0, 1, 99, 100, 101, 1000)
+    reads_unfinished = False
 
     def __init__(self) -> None:
         super().__init__()
