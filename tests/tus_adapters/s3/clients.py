@@ -164,8 +164,11 @@ class Clients:
         if task.done():
             leaving.cancel()
             return self._answer(what, task.result())
-        if body is not None:
+        if body is not None and world.random.randrange(2):
             body.disconnect()
+        elif body is not None:
+            body.stall()
+            world.stalled.append(body)
         world.left_alone.append(task)
         return None
 
@@ -206,17 +209,11 @@ class Clients:
     # --- bodies -------------------------------------------------------------------------------------------
 
     def _some_length(self) -> int:
+        """Around the sizes at which the adapter does something; or of several parts."""
         random, unit = self.world.random, self.unit
-        return random.choice(
-            [
-                0,
-                random.randint(1, unit),
-                unit,
-                random.randint(0, 6 * unit),
-                self._about(unit),
-                self._about(3 * unit),
-            ]
-        )
+        if random.randrange(3) == 0:
+            return random.choice([0, random.randint(1, unit), self._about(unit), self._about(3 * unit)])
+        return random.randint(2 * unit, 8 * unit)
 
     def _about(self, size: int) -> int:
         return max(0, size + self.world.random.randint(-2, 2))

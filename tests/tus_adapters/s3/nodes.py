@@ -61,7 +61,7 @@ class Odds:
             conflict=some(),
             crash=some() / 3,
             cancel=some() / 3,
-            leave=some() * 2,
+            leave=random.choice([0, 0.1, 0.3]),
         )
 
     @property
@@ -89,6 +89,8 @@ class World:
     """What the store refused for good: a mistake of the adapter's."""
     left_alone: list[asyncio.Task[Any]] = field(factory=list)
     """Requests whose clients went away."""
+    stalled: "list[ClientBody]" = field(factory=list)
+    """Bodies whose clients went away, and whose nodes do not know it."""
     clock: ManualClock = field(factory=ManualClock)
 
     @property
@@ -116,7 +118,7 @@ class World:
         """One of the requests that nobody waits for arrives, or is lost for good."""
         call = self.adrift.pop(self.random.randrange(len(self.adrift)))
         if self.random.randrange(4):
-            self.scheduler.note(f"late: {call}")
+            self.scheduler.note("late: ", call)
             self.landed.add(call.key)
             with suppress(BucketError):
                 call.land()
@@ -236,7 +238,7 @@ class Node:
                 break
         if not fate and call.conditional and random.random() < odds.conflict:
             fate = "conflict"
-        world.scheduler.note(f"{self.name} {call} {fate}")
+        world.scheduler.note(self.name, " ", call, " ", fate)
         if fate == "conflict":
             future.set_exception(PreconditionError("409 ConditionalRequestConflict"))
             return False
@@ -272,6 +274,7 @@ class ClientBody:
     node: Node
     pieces: Sequence[bytes]
     clean: bool
+    _stalled: bool = False
     _ended: Exception | None = None
     _future: asyncio.Future[None] | None = None
     _keep: Callable[[], Awaitable[None]] | None = None
@@ -286,6 +289,10 @@ class ClientBody:
 
     def stop(self) -> None:
         self._end(BodyStoppedError())
+
+    def stall(self) -> None:
+        """Nothing comes any more, and nobody says so."""
+        self._stalled = True
 
     def disconnect(self) -> None:
         self._end(BodyDisconnectedError())
@@ -302,13 +309,13 @@ class ClientBody:
         if self._ended is not None:
             raise self._ended
         chance = self.node.world.random.random()
-        if chance < 0.5:  # it has come already
+        if chance < 0.5 and not self._stalled:  # it has come already
             return
         if self._keep is not None and chance < 0.6:
             await self._keep()
 
         def take(future: asyncio.Future[None]) -> None:
-            if not future.done():
+            if not (future.done() or self._stalled):
                 future.set_result(None)
 
         if self.node.dead:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from random import Random
+from typing import Any
 from unittest.mock import patch
 
 from attrs import define, field
@@ -47,7 +48,7 @@ class Schedule:
         random = self.random
         scheduler = Scheduler(random, patience=random.choice([0, 0, 10, 60]), trace=self.trace)
         policy = Policy(
-            checkpoint_bytes=random.choice([1, UNIT, 3 * UNIT, 1000 * UNIT]),
+            checkpoint_bytes=random.choice([1, 2 * UNIT, 1000 * UNIT, 1000 * UNIT]),
             checkpoint_seconds=1e9,
             lifetime=None,
         )
@@ -66,14 +67,16 @@ class Schedule:
         random = self.random
         faultless = world.odds.faultless and not world.odds.cancel
         lives = [
-            clients.live(number, random.randint(1, 2), random.randint(1, 5))
-            for number in range(random.choice([1, 1, 2]))
+            clients.live(number, random.randint(1, 2), random.randint(1, 4))
+            for number in range(random.choice([1, 1, 1, 2]))
         ]
         await asyncio.gather(*lives)
         self._note("all clients are done")
         if world.odds.crash and random.randrange(2):
             for node in tuple(world.nodes):
                 world.crash(node)
+        for body in world.stalled:
+            body.disconnect()
         await asyncio.gather(*world.left_alone)
         world.calm()
         fresh = Node(world, 9)
@@ -170,19 +173,24 @@ def _repeatable_names() -> Iterator[None]:
         yield
 
 
-def run_seed(seed: int, **options: object) -> list[str]:
-    """Run the schedule of that seed, and return what happened. A failure says how to repeat it."""
-    trace: list[str] = []
-    schedule = Schedule(Random(seed), trace=trace, **options)  # type: ignore[arg-type]
+def run_seed(seed: int, **options: Any) -> None:
+    """Run the schedule of that seed. A failure says how to repeat it, and what happened before."""
     try:
-        schedule.run()
-    except BaseException as failure:
-        failure.add_note(f"Seed {seed}, after {len(trace)} steps.\n" + "\n".join(trace[-400:]))
+        Schedule(Random(seed), **options).run()
+    except Exception as failure:
+        failure.add_note(f"Seed {seed}:\n" + "\n".join(traced(seed, **options)[-400:]))
         raise
+
+
+def traced(seed: int, **options: Any) -> list[str]:
+    """What happens in the schedule of that seed, up to its failure if it has one."""
+    trace: list[str] = []
+    with suppress(Exception):
+        Schedule(Random(seed), trace=trace, **options).run()
     return trace
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        for number in sys.argv[1:]:
-            print("\n".join(run_seed(int(number))))
+    for number in map(int, sys.argv[1:]):
+        print("\n".join(traced(number)))
+        run_seed(number)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.architecture.sources import ROOT
 from tests.tus_adapters.s3.oracle import Violation
-from tests.tus_adapters.s3.schedule import Schedule, run_seed
+from tests.tus_adapters.s3.schedule import Schedule, run_seed, traced
 from tests.tus_adapters.s3.store import Store
 from tus_adapters.s3._bucket import Part
 
@@ -44,7 +44,7 @@ def test_nothing_is_lost_in_a_schedule_that_hypothesis_can_make_smaller(random: 
 
 def test_the_same_seed_is_the_same_schedule() -> None:
     for seed in range(40):
-        assert run_seed(seed) == run_seed(seed)
+        assert traced(seed) == traced(seed)
 
 
 def test_the_same_seed_is_the_same_schedule_in_another_process() -> None:
@@ -61,7 +61,7 @@ def test_the_same_seed_is_the_same_schedule_in_another_process() -> None:
         ).stdout
         for hash_seed in ("1", "2")
     ]
-    assert told[0] == told[1] == "".join(f"{line}\n" for seed in seeds for line in run_seed(seed))
+    assert told[0] == told[1] == "".join(f"{line}\n" for seed in seeds for line in traced(seed))
 
 
 class ForgetfulStore(Store):

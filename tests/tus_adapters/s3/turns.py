@@ -74,9 +74,9 @@ class Scheduler:
         if turn in self.turns:
             self.turns.remove(turn)
 
-    def note(self, text: str) -> None:
+    def note(self, *words: object) -> None:
         if self.trace is not None:
-            self.trace.append(text)
+            self.trace.append("".join(map(str, words)))
 
     def step(self) -> None:
         """Have one thing happen."""
