@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from tus_domain import MAX_LENGTH
 
@@ -70,6 +74,18 @@ class Duration(click.ParamType[timedelta | None]):
         return duration
 
 
+_EXPIRY = click.option(
+    "--expire-after",
+    type=Duration(),
+    default="24h",
+    envvar="TUS_EXPIRE_AFTER",
+    help="Life of an unfinished upload, as 90s, 30m, 24h, 7d or never.",
+)
+_PREFIX = click.option(
+    "--s3-prefix", default="uploads/", envvar="TUS_S3_PREFIX", help="What all keys in the bucket begin with."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("litestar-tus"), message="%(prog)s %(version)s")
 def main() -> None:
@@ -91,13 +107,7 @@ def main() -> None:
     envvar="TUS_MAX_SIZE",
     help="Largest upload, as 500MB or 5GiB. [default: no limit]",
 )
-@click.option(
-    "--expire-after",
-    type=Duration(),
-    default="24h",
-    envvar="TUS_EXPIRE_AFTER",
-    help="Life of an unfinished upload, as 90s, 30m, 24h, 7d or never.",
-)
+@_EXPIRY
 @click.option(
     "--fsync",
     type=click.Choice(["never", "completion", "commit"]),
@@ -128,23 +138,119 @@ def main() -> None:
 @click.option(
     "--access-log/--no-access-log", default=False, envvar="TUS_ACCESS_LOG", help="Log each request."
 )
-def serve(**options: Any) -> None:
-    """Serve uploads, stored in DIRECTORY.
+@click.option(
+    "--s3-bucket",
+    envvar="TUS_S3_BUCKET",
+    help="Store in this S3 bucket. [default: none, but DIRECTORY]",
+)
+@_PREFIX
+@click.option(
+    "--s3-endpoint", envvar="TUS_S3_ENDPOINT", help="URL of a store that is not AWS. [default: AWS]"
+)
+@click.option(
+    "--s3-region", envvar="TUS_S3_REGION", help="Region of the bucket. [default: that of the credentials]"
+)
+@click.option(
+    "--s3-part-size",
+    type=Size(),
+    default="10MiB",
+    envvar="TUS_S3_PART_SIZE",
+    help="Size of the parts, 5MiB at least.",
+)
+@click.option(
+    "--s3-memory",
+    type=Size(),
+    default="256MiB",
+    envvar="TUS_S3_MEMORY",
+    help="Bytes that all uploads together may hold in memory.",
+)
+@click.pass_context
+def serve(ctx: click.Context, /, **options: Any) -> None:
+    """Serve uploads, stored in DIRECTORY or in an S3 bucket.
 
     Each option can also be set by the environment: --max-size is TUS_MAX_SIZE, and so on; DIRECTORY is
-    TUS_DIR.
+    TUS_DIR. Credentials for S3 are found the way of boto3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a
+    profile, or the role of the machine.
     """
     try:
-        from litestar_tus.server import Settings, run  # noqa: PLC0415 - the other commands need no server
+        from litestar_tus.server import (  # noqa: PLC0415 - the other commands need no server
+            Settings,
+            StartError,
+            run,
+        )
     except ModuleNotFoundError as error:
         if error.name not in ("uvicorn", "httptools"):
             raise
         raise click.ClickException(
             "The server is not installed: pip install 'litestar-tus[server]'"
         ) from None
+    _check_place(ctx)
     settings = Settings(**options)
     try:
-        settings.config()
+        with _boto_needed():
+            settings.config()
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    run(settings)
+    try:
+        run(settings)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _check_place(ctx: click.Context) -> None:
+    """Refuse what would be ignored."""
+    typed = [name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if ctx.params["s3_bucket"] is None:
+        for name in typed:
+            if name.startswith("s3_"):
+                raise click.UsageError(f"--{name.replace('_', '-')} means nothing without --s3-bucket.")
+    elif "directory" in typed:
+        raise click.UsageError("Uploads are stored in DIRECTORY or in --s3-bucket, not in both.")
+
+
+@main.group()
+def s3() -> None:
+    """What a bucket needs, for the tools of its owner."""
+
+
+@s3.command(name="policy", context_settings={"show_default": True})
+@click.argument("bucket", envvar="TUS_S3_BUCKET")
+@_PREFIX
+def print_policy(bucket: str, s3_prefix: str) -> None:
+    """Print the least IAM policy for BUCKET, as JSON.
+
+    It is for the credentials with which the server stores. A bucket that is encrypted with a KMS key of your
+    own takes kms:GenerateDataKey and kms:Decrypt on that key besides.
+    """
+    with _boto_needed():
+        from litestar_tus.backends.s3_admin import policy  # noqa: PLC0415 - an extra's
+    click.echo(json.dumps(policy(bucket, s3_prefix), indent=2))
+
+
+@s3.command(name="lifecycle", context_settings={"show_default": True})
+@_PREFIX
+@_EXPIRY
+def print_lifecycle(s3_prefix: str, expire_after: timedelta | None) -> None:
+    """Print the recommended lifecycle rule, as JSON.
+
+    It frees the parts of abandoned uploads. The form is the one that `aws s3api
+    put-bucket-lifecycle-configuration` reads, which replaces all rules that the bucket has.
+    """
+    if expire_after is None:
+        raise click.UsageError("No rule can free the parts of uploads that never expire.")
+    with _boto_needed():
+        from litestar_tus.backends.s3_admin import lifecycle  # noqa: PLC0415 - an extra's
+    click.echo(json.dumps(lifecycle(s3_prefix, expire_after), indent=2))
+
+
+@contextmanager
+def _boto_needed() -> Generator[None]:
+    """Say what to install where boto3 is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "botocore"):
+            raise
+        raise click.ClickException(
+            "The S3 backend is not installed: pip install 'litestar-tus[server,s3]'"
+        ) from None

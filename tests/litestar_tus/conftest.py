@@ -9,7 +9,11 @@ import pytest
 from litestar import Litestar
 
 from litestar_tus import TUSConfig, TUSPlugin
+from tests.clients.conftest import _no_proxy, file_of, tus_js_client
 from tests.litestar_tus.service import Service, application, in_memory, serving
+from tests.tus_adapters.s3.conftest import ministack_server, seaweedfs_server
+
+__all__ = ["_no_proxy", "file_of", "ministack_server", "seaweedfs_server", "tus_js_client"]
 
 
 @pytest.fixture(scope="session", params=["asyncio", "trio"])

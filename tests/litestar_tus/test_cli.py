@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from attrs import evolve
 from click.testing import CliRunner, Result
 
 from litestar_tus import server
@@ -26,6 +27,12 @@ OPTIONS = [
     "root-path",
     "page",
     "access-log",
+    "s3-bucket",
+    "s3-prefix",
+    "s3-endpoint",
+    "s3-region",
+    "s3-part-size",
+    "s3-memory",
 ]
 
 
@@ -55,7 +62,7 @@ def test_the_command_says_what_it_can(arguments: list[str]) -> None:
 
     assert result.exit_code == 0
     assert "Resumable uploads over tus 1.0." in said(result)
-    assert "serve Serve uploads, stored in DIRECTORY." in said(result)
+    assert "serve Serve uploads, stored in DIRECTORY or in an S3 bucket." in said(result)
 
 
 def test_the_version_is_told() -> None:
@@ -113,6 +120,12 @@ def test_the_defaults(served: list[Settings]) -> None:
         root_path="",
         page=True,
         access_log=False,
+        s3_bucket=None,
+        s3_prefix="uploads/",
+        s3_endpoint=None,
+        s3_region=None,
+        s3_part_size=10 * 1024**2,
+        s3_memory=256 * 1024**2,
     )
 
 
@@ -126,9 +139,15 @@ GIVEN = {
     "idle-timeout": ("2.5", 2.5),
     "grace": ("30", 30),
     "root-path": ("/proxy/", "/proxy"),
+    "s3-bucket": ("bucket", "bucket"),
+    "s3-prefix": ("tus/", "tus/"),
+    "s3-endpoint": ("http://127.0.0.1:9", "http://127.0.0.1:9"),
+    "s3-region": ("eu-central-1", "eu-central-1"),
+    "s3-part-size": ("5MiB", 5 * 1024**2),
+    "s3-memory": ("64MiB", 64 * 1024**2),
 }
 ALL = Settings(
-    directory=Path("there"),
+    directory=Path("uploads"),
     page=False,
     access_log=True,
     **{name.replace("-", "_"): value for name, (_, value) in GIVEN.items()},  # type: ignore[arg-type]
@@ -138,7 +157,7 @@ ALL = Settings(
 def test_every_option_arrives(served: list[Settings]) -> None:
     options = [text for name, (given, _) in GIVEN.items() for text in (f"--{name}", given)]
 
-    result = serve("there", *options, "--no-page", "--access-log")
+    result = serve(*options, "--no-page", "--access-log")
 
     assert (result.exit_code, served) == (0, [ALL])
 
@@ -148,7 +167,7 @@ def test_every_option_can_come_from_the_environment(served: list[Settings]) -> N
 
     result = serve(**variables, TUS_DIR="there", TUS_PAGE="false", TUS_ACCESS_LOG="1")
 
-    assert (result.exit_code, served) == (0, [ALL])
+    assert (result.exit_code, served) == (0, [evolve(ALL, directory=Path("there"))])
     assert {name.replace("-", "_") for name in OPTIONS} == {
         name for name in Settings.__annotations__ if name != "directory"
     }
@@ -239,6 +258,11 @@ def test_durations(served: list[Settings], text: str, duration: timedelta | None
         (("--speed", "fast"), "--speed"),
         ((__file__,), "is a file"),
         (("one", "two"), "two"),
+        (("--s3-prefix", "up/"), "--s3-prefix means nothing without --s3-bucket."),
+        (("here", "--s3-bucket", "b"), "in DIRECTORY or in --s3-bucket, not in both."),
+        (("--s3-bucket", "b", "--s3-part-size", "5MB"), "part_size: expected 5242880 to"),
+        (("--s3-bucket", "b", "--s3-endpoint", "nowhere"), "Invalid endpoint: nowhere"),
+        (("--s3-bucket", "b", "--s3-memory", "0"), "'0' is out of range"),
     ],
     ids=lambda case: " ".join(case)[:30] if isinstance(case, tuple) else "",
 )

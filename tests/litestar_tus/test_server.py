@@ -226,7 +226,8 @@ def test_it_says_where_it_is(
     """The address can be opened as it is, whatever port the system chose."""
     listening: list[tuple[Any, ...]] = []
 
-    def no_run(_: object, sockets: list[socket.socket]) -> None:
+    def no_run(self: server._Server, sockets: list[socket.socket]) -> None:
+        self.started = True
         for listener in sockets:
             listening.append(listener.getsockname())
             listener.close()
@@ -239,3 +240,13 @@ def test_it_says_where_it_is(
     ((host, port, *_),) = listening
     at = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     assert capsys.readouterr().out.splitlines() == [line.format(at=at, dir=tmp_path) for line in lines]
+
+
+def test_a_server_that_did_not_start_does_not_end_as_if_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server._Server, "run", lambda self, sockets: sockets[0].close())
+    monkeypatch.setattr(server, "_keep_memory", lambda: None)
+
+    with pytest.raises(server.StartError, match="did not start"):
+        server.run(Settings(directory=tmp_path, port=0))
