@@ -71,7 +71,7 @@ soak: .venv/.dev ## Run the S3 adapter through as many random schedules as you l
 	$(VENV)/python -m tests.tus_adapters.s3.soak $(SOAK_ARGS)
 
 test-rgw: .venv/.dev ## Test the S3 adapter against Ceph's gateway, installed from the system's packages
-	$(VENV)/python -m pytest tests/tus_adapters/s3/test_rgw.py -m rgw $(PYTEST_ARGS)
+	$(VENV)/python -m pytest tests/tus_adapters/s3/rgw $(PYTEST_ARGS)
 
 check: .venv/.dev ## Run the linters, both type checkers, the import contracts and the dead-link check
 	$(VENV)/ruff check
