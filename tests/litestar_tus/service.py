@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +13,12 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from litestar_tus import TUSConfig, TUSPlugin
+from tests.tus_adapters.s3.adapter import PREFIX, recorded
+from tests.tus_adapters.s3.simulation import SimulatedBucket
+from tests.tus_adapters.s3.store import Store
 from tus_adapters.clock import ManualClock
 from tus_adapters.memory import MemoryStorage
+from tus_adapters.s3 import S3Storage, Sizes
 from tus_domain import UploadId
 
 VERSION = {"Tus-Resumable": "1.0.0"}
@@ -33,15 +38,25 @@ def checksum(data: bytes, algorithm: str = "sha1") -> str:
     return f"{algorithm} {base64.b64encode(hashlib.new(algorithm, data).digest()).decode()}"
 
 
-def contents(storage: MemoryStorage) -> dict[str, bytes]:
-    """What is stored, by id."""
-    return {str(upload_id): kept.data for upload_id, kept in storage._shelf.kept.items()}
+def contents(storage: Any) -> dict[str, bytes]:
+    """What is stored, by id: in memory, or in a simulated bucket."""
+    if isinstance(storage, MemoryStorage):
+        return {str(upload_id): kept.data for upload_id, kept in storage._shelf.kept.items()}
+    assert isinstance(storage, S3Storage)
+    store: Store = storage._bucket.store
+    ids = [key[len(PREFIX) : -len(".info")] for key in store.objects if key.endswith(".info")]
+    states = {
+        each: json.loads(store.objects[f"{PREFIX}{each}.info"].content)["placement"]["state"] for each in ids
+    }
+    return {each: recorded(store, each) for each in ids if states[each] == "live"}
 
 
 async def bytes_of(plugin: TUSPlugin, location: str) -> bytes:
     """What is kept of an upload, in whatever storage."""
     storage = plugin.uploads._storage
     stored = await storage.load(UploadId(location.rpartition("/")[2]))
+    if isinstance(storage, S3Storage):  # which does not let unfinished ones be read
+        return contents(storage)[stored.upload.id]
     return b"".join([piece async for piece in storage.read(stored, 0, stored.upload.offset)])
 
 
@@ -90,10 +105,8 @@ class Service:
 
     @property
     def stored(self) -> dict[str, bytes]:
-        """What is stored, by id; only where that is in memory."""
-        storage = self.plugin.config.storage_backend
-        assert isinstance(storage, MemoryStorage)
-        return contents(storage)
+        """What is stored, by id."""
+        return contents(self.plugin.config.storage_backend)
 
     def bytes_of(self, location: str) -> bytes:
         return self.stored[location.rpartition("/")[2]]
@@ -114,6 +127,13 @@ class Service:
 def in_memory(**config: Any) -> TUSPlugin:
     """The plugin over a memory of its own."""
     return TUSPlugin(TUSConfig(**{"storage_backend": MemoryStorage(), **config}))
+
+
+def in_bucket(**config: Any) -> TUSPlugin:
+    """The plugin over a simulated bucket of its own, with parts of 64 KiB."""
+    sizes = Sizes(part=1 << 16, unknown=1 << 17, unit=1)
+    storage = S3Storage(SimulatedBucket(Store(least_part=1)), PREFIX, sizes=sizes, memory=1 << 20)
+    return TUSPlugin(TUSConfig(**{"storage_backend": storage, **config}))
 
 
 def application(plugin: TUSPlugin, **options: Any) -> Litestar:

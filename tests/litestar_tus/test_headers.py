@@ -65,9 +65,19 @@ def test_so_is_one_that_comes_late(tus: Service, value: str) -> None:
 
 
 @pytest.mark.clause("T-CORE-03", "P-NUMBERS")
-@pytest.mark.parametrize("value", ["0", "7", "007", str(MOST)])
+@pytest.mark.parametrize("value", ["0", "7", "007", str(5 << 40)])
 def test_what_a_number_is(tus: Service, value: str) -> None:
     assert tus.head(tus.upload(value)).headers["upload-length"] == str(int(value))
+
+
+@pytest.mark.clause("T-CORE-03", "P-NUMBERS")
+@pytest.mark.anyio
+async def test_the_largest_number() -> None:
+    app = application(in_memory())
+
+    answer = await exchange(app, http("HEAD", await created(app, MOST), VERSION))
+
+    assert answer.headers["upload-length"] == str(MOST)
 
 
 @pytest.mark.clause("P-NUMBERS")
