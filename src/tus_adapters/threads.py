@@ -96,9 +96,14 @@ class Job(Generic[T]):
 
 
 class Threads:
-    """A pool of threads of its own, so that storage neither waits for other people's work nor starves it."""
+    """A pool of threads of its own, so that storage neither waits for other people's work nor starves it.
 
-    def __init__(self, name: str, size: int) -> None:
+    :param size: how many calls may run at a time.
+    :param together: calls are short as a rule, and travel together. Otherwise each has a thread at once.
+    """
+
+    def __init__(self, name: str, size: int, *, together: bool = True) -> None:
+        self.together = together
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
         self._size = size
         self._loop: _Loop | None = None
@@ -126,14 +131,15 @@ class Threads:
         """The result of ``call``, run in a thread. It runs to its end even if the caller is cancelled."""
         return await self.start(call, *args, **kwargs).wait()
 
-    def take(self, jobs: list[Job[Any]]) -> bool:
-        """Have ``jobs`` done: the long ones by a thread each, as far as there are threads, the others by one
-        that is at short ones already, or else by one more. Tells whether one was.
+    def take(self, jobs: list[Job[Any]], *, together: bool) -> bool:
+        """Have ``jobs`` done. If ``together``, only the long ones by a thread each, as far as there are
+        threads, and the others by one that is at short ones already, or else by one more. Tells whether one
+        was.
         """
         with self._mutex:
             self._waiting.extend(jobs)
             busy = self._working > self._working_long
-            more = self._engage(max(sum(map(self._is_long, jobs)), not busy))
+            more = self._engage(max(sum(map(self._is_long, jobs)), not busy) if together else len(jobs))
         self._wake(more)
         return busy
 
@@ -185,6 +191,7 @@ class _Loop:
         self.token = token
         self._threads = threads
         self._callers = _Callers(token.native_token)
+        self._together = threads.together and self._callers.later is not None
         self._started: list[Job[Any]] = []
         self._finished: deque[Job[Any]] = deque()
         self._under_way = 0
@@ -202,12 +209,12 @@ class _Loop:
     def finish(self, job: Job[Any], *, at_once: bool) -> None:
         """Take a job back from a thread, and wake the loop for it at once, or when it looks."""
         self._finished.append(job)
-        if (at_once or self._callers.later is None) and not self._called:
+        if (at_once or not self._together) and not self._called:
             self._called = True
             self._callers.from_thread(self._give_out)
 
     def _hand_over(self) -> None:
-        if len(self._started) > self._seen and self._turns < _MOST_TURNS:
+        if self._together and len(self._started) > self._seen and self._turns < _MOST_TURNS:
             # There may be more to come: requests arrive in bursts, and a thread that runs beside the loop
             # costs both of them dearly.
             self._seen = len(self._started)
@@ -217,10 +224,8 @@ class _Loop:
         self._seen = self._turns = 0
         jobs, self._started = self._started, []
         self._under_way += len(jobs)
-        busy = self._threads.take(jobs)
-        if self._callers.later is None:
-            self._threads.hurry()
-        elif busy or self._under_way > 1:  # else it comes back at once
+        busy = self._threads.take(jobs, together=self._together)
+        if busy or self._under_way > 1:  # else it comes back at once
             self._look_later()
 
     def _give_out(self) -> None:
@@ -231,7 +236,7 @@ class _Loop:
             self._finished.popleft().end()
 
     def _look_later(self) -> None:
-        if not self._looking and self._callers.later is not None:
+        if self._together and not self._looking and self._callers.later is not None:
             self._looking = True
             self._callers.later(_MOMENT, self._look)
 

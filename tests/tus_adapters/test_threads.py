@@ -240,6 +240,16 @@ async def test_calls_that_take_long_get_a_thread_each(
         await job.wait()  # or the barrier is broken
 
 
+async def test_calls_that_do_not_travel_together_get_a_thread_each_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tus_adapters.threads._MOMENT", 10 * LONG)
+    threads = Threads("tested", 3, together=False)
+    barrier = threading.Barrier(3, timeout=LONG / 4)
+    jobs = [threads.start(barrier.wait) for _ in range(3)]
+    assert sorted([await job.wait() for job in jobs]) == [0, 1, 2]
+
+
 async def test_two_loops_can_share_threads(threads: Threads, anyio_backend_name: str) -> None:
     """Each is given its own results, in its own thread."""
 
