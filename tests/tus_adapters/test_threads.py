@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import threading
+import time
 
 import anyio
 import pytest
+import sniffio
 
 from tus_adapters.threads import Threads, loop_caller
 
@@ -72,7 +74,7 @@ async def test_the_loop_goes_on_meanwhile(threads: Threads, gate: Gate) -> None:
 async def test_a_job_that_ended_long_ago_can_be_waited_for(threads: Threads, gate: Gate) -> None:
     gate.let_through()
     job = threads.start(gate, "result")
-    assert gate.left.wait(LONG)
+    assert await anyio.to_thread.run_sync(gate.left.wait, LONG)
     await anyio.sleep(0.01)
     assert await job.wait() == "result"
 
@@ -177,3 +179,89 @@ async def test_threads_of_one_pool_work_at_the_same_time(threads: Threads) -> No
     barrier = threading.Barrier(3, timeout=LONG)
     jobs = [threads.start(barrier.wait) for _ in range(3)]
     assert sorted([await job.wait() for job in jobs]) == [0, 1, 2]
+
+
+async def test_calls_started_together_share_a_thread_and_keep_their_order(threads: Threads) -> None:
+    order: list[int] = []
+
+    def call(number: int) -> int:
+        order.append(number)
+        return threading.get_ident()
+
+    async def start() -> None:
+        jobs = [threads.start(call, number) for number in range(50)]
+        idents.update([await job.wait() for job in jobs])
+
+    idents: set[int] = set()
+    await start()
+    if sniffio.current_async_library() == "asyncio":
+        assert len(idents) == 1
+        assert order == list(range(50))
+    assert sorted(order) == list(range(50))
+
+
+@pytest.mark.parametrize("stuck", [1, 2])
+async def test_a_call_that_is_stuck_holds_up_neither_what_came_before_nor_what_follows(
+    threads: Threads, stuck: int
+) -> None:
+    """Results that are there are given out, and others get the next thread. There are three."""
+    gates = [Gate() for _ in range(stuck)]
+    before = threads.start(pow, 2, 2)
+    held = [threads.start(gate) for gate in gates]
+    after = [threads.start(pow, number, 2) for number in range(20)]
+    try:
+        with anyio.fail_after(LONG):
+            assert await before.wait() == 4
+            assert [await job.wait() for job in after] == [number**2 for number in range(20)]
+            assert await threads.run(pow, 3, 2) == 9
+    finally:
+        for gate in gates:
+            gate.let_through()
+        for job in held:
+            await job.wait()
+
+
+async def test_calls_that_take_long_get_a_thread_each(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is known that they do: then all three run at a time, and nobody has to look first."""
+    monkeypatch.setattr("tus_adapters.threads._MOMENT", 10 * LONG)
+    together = threading.Barrier(3)
+
+    def long(*, meet: bool) -> None:
+        time.sleep(0.02)
+        if meet:
+            together.wait(LONG / 4)
+
+    for _ in range(4):
+        await threads.run(long, meet=False)
+    jobs = [threads.start(long, meet=True) for _ in range(3)]
+    for job in jobs:
+        await job.wait()  # or the barrier is broken
+
+
+async def test_calls_that_do_not_travel_together_get_a_thread_each_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tus_adapters.threads._MOMENT", 10 * LONG)
+    threads = Threads("tested", 3, together=False)
+    barrier = threading.Barrier(3, timeout=LONG / 4)
+    jobs = [threads.start(barrier.wait) for _ in range(3)]
+    assert sorted([await job.wait() for job in jobs]) == [0, 1, 2]
+
+
+async def test_two_loops_can_share_threads(threads: Threads, anyio_backend_name: str) -> None:
+    """Each is given its own results, in its own thread."""
+
+    async def work() -> None:
+        for number in range(200):
+            assert await threads.run(pow, number, 2) == number**2
+
+    def other_loop() -> None:
+        anyio.run(work, backend=anyio_backend_name)
+
+    with anyio.fail_after(LONG):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, other_loop)
+            tasks.start_soon(work)
+            tasks.start_soon(work)

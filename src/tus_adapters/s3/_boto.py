@@ -34,7 +34,8 @@ class BotoBucket:
         self.denied_is_missing = False
         """Whether the store answers "access denied" to whoever may not list for what is not there."""
         self._client = client
-        self._threads = Threads("tus-s3", threads or client.meta.config.max_pool_connections)
+        size = threads or client.meta.config.max_pool_connections
+        self._threads = Threads("tus-s3", size, together=False)
 
     async def get(self, key: str, /, *, start: int = 0, stop: int | None = None) -> Found:
         """The object's bytes."""
