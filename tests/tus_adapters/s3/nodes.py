@@ -313,6 +313,8 @@ class ClientBody:
             return
         if self._keep is not None and chance < 0.6:
             await self._keep()
+            if self._ended is not None:
+                raise self._ended
 
         def take(future: asyncio.Future[None]) -> None:
             if not (future.done() or self._stalled):
