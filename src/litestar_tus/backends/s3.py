@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import boto3  # pyright: ignore[reportMissingTypeStubs] - published without types
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] - the same
+from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs] - the same
 
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.s3 import (
@@ -33,6 +34,7 @@ def make_client(*, connections: int = 32, **settings: Any) -> Any:
 
     :param settings: further arguments of ``boto3.client``: ``endpoint_url``, ``region_name`` and so on. What
         is not given comes from the environment and its files, as always with boto3.
+    :raises ValueError: with these settings, or those of the environment, there can be no client.
     """
     config = Config(
         connect_timeout=5,
@@ -44,7 +46,10 @@ def make_client(*, connections: int = 32, **settings: Any) -> Any:
     given: Any = settings.pop("config", None)
     if given is not None:
         config = cast("Any", config).merge(given)
-    return cast("Any", boto3).client("s3", config=config, **settings)
+    try:
+        return cast("Any", boto3).client("s3", config=config, **settings)
+    except BotoCoreError as error:
+        raise ValueError(str(error)) from error
 
 
 class S3StorageBackend(S3Storage):

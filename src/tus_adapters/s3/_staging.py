@@ -61,7 +61,7 @@ class S3Staging:
             size = self._hold.placement.part_size
             while data:
                 if sender.failed is not None:
-                    raise sender.failed
+                    raise await self._verdict(sender.failed)
                 # A part that is full may be the last one, which is the commit's business. So it waits.
                 if sender.gathered == size:
                     await self._send(sender)
@@ -106,13 +106,21 @@ class S3Staging:
             await self._put_rest(sender)
             await sender.come_down()
         if isinstance(sender.failed, MissingError | UploadGoneError):
-            raise await hold.lose(segments=isinstance(sender.failed, UploadGoneError)) from sender.failed
+            raise await self._verdict(sender.failed)
         if self._whole:
             return hold.upload.length or 0
         landed = sum(part.size for part in sender.landed)
         if sender.failed is None:
             return hold.placement.boundary + landed + sender.gathered
         return hold.placement.boundary + landed if landed else hold.upload.offset
+
+    async def _verdict(self, failure: BucketError | UploadGoneError) -> Exception:
+        """What to say of a failure. What is missing is lost, unless somebody else has done away with it."""
+        if not isinstance(failure, MissingError | UploadGoneError):
+            return failure
+        verdict = await Task(self._hold.lose(segments=isinstance(failure, UploadGoneError))).wait()
+        verdict.__cause__ = failure
+        return verdict
 
     async def _put_rest(self, sender: Sender) -> None:
         """Put what is less than a part, or the last part."""
