@@ -12,6 +12,7 @@ VERSIONS = 3.11 3.12 3.13
 SERVE_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MODEL_ARGS ?=
 MUTANTS_ARGS ?=
 SOAK_ARGS ?=
 
@@ -31,7 +32,7 @@ export TUS_TEST_NODE_MODULES = $(CURDIR)/.cache/clients/node_modules
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser require-chromium test-rgw soak check format mutants bench clean
+.PHONY: help serve test test-browser require-chromium test-rgw soak model check format mutants bench bench-s3 clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -73,6 +74,9 @@ soak: .venv/.dev ## Run the S3 adapter through as many random schedules as you l
 test-rgw: .venv/.dev ## Test the S3 adapter against Ceph's gateway, installed from the system's packages
 	$(VENV)/python -m pytest tests/tus_adapters/s3/rgw $(PYTEST_ARGS)
 
+model: .venv/.pip ## Check the model of the S3 algorithm with spin; MODEL_ARGS=--thorough for more of it (minutes)
+	$(VENV)/python tests/model/check.py $(MODEL_ARGS)
+
 check: .venv/.dev ## Run the linters, both type checkers, the import contracts and the dead-link check
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
@@ -93,6 +97,9 @@ mutants: .venv/.mutants ## Mutate the domain core and count the mutants that its
 
 bench: .venv/.dev ## Measure this server beside a raw reference and the rivals (long)
 	$(VENV)/python tests/benchmarks/run.py $(BENCH_ARGS)
+
+bench-s3: .venv/.dev ## Measure the server on a bucket beside boto3 alone (BENCH_ARGS="--quick" to see that it works)
+	$(VENV)/python tests/benchmarks/run_s3.py $(BENCH_ARGS)
 
 clean: ## Remove environments, caches and builds; ./uploads stays
 	rm -rf .venv .venv-3.* .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
