@@ -25,7 +25,10 @@ NOT_INSTALLED = frozenset(
 )
 # What cannot do without its extra.
 NEEDS_AN_EXTRA = {
+    "litestar_tus.backends.s3": "s3",
+    "litestar_tus.backends.s3_admin": "s3",
     "litestar_tus.server": "server",
+    "tus_adapters.s3": "s3",
     "tus_adapters.testing": "testing",
 }
 
