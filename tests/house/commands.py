@@ -15,12 +15,14 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+
+from tests.tus_adapters.s3.servers import ministack
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -106,7 +108,9 @@ def _project() -> dict[str, Any]:
 def _ours(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
     program = str(BIN / "litestar-tus")
     if "serve" in words and "--help" not in words:
-        _serve([program, *inside(words, directory), "--host", "127.0.0.1", "--port"], directory, variables)
+        command = [program, *inside(words, directory), "--host", "127.0.0.1", "--port"]
+        with _store(words, directory) as reached:
+            _serve(command, directory, reached | variables)
         return
     environment = os.environ | variables
     done = subprocess.run(
@@ -120,6 +124,23 @@ def _ours(words: Sequence[str], directory: Path, variables: dict[str, str]) -> N
     )
     if done.returncode:
         raise BlockError(done.stderr)
+
+
+@contextmanager
+def _store(words: Sequence[str], directory: Path) -> Iterator[dict[str, str]]:
+    """A store with the bucket that the words name, if they do, and the variables that lead there."""
+    if "--s3-bucket" not in words:
+        yield {}
+        return
+    place = directory / "store"
+    place.mkdir(exist_ok=True)
+    with ministack(place) as store:
+        store.client().create_bucket(Bucket=words[words.index("--s3-bucket") + 1])
+        yield {
+            "AWS_ENDPOINT_URL_S3": store.endpoint,
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+        }
 
 
 def inside(words: Sequence[str], directory: Path) -> list[str]:
