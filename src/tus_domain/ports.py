@@ -225,5 +225,7 @@ class Hooks:
     before_create: Callable[[UploadCreated], Awaitable[UploadCreated]] | None = None
     """May change what is about to be created, by returning another event. Nothing is stored yet."""
     before_complete: Callable[[Upload], Awaitable[None]] | None = None
-    """All bytes are kept. Can run more than once for one upload, if the process dies in between."""
+    """All bytes are kept. Can run more than once for one upload: if the process dies in between, and where
+    several share a storage and no locks, if two of them complete it at a time.
+    """
     before_terminate: Callable[[Upload], Awaitable[None]] | None = None

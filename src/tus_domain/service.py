@@ -22,6 +22,7 @@ from tus_domain.errors import (
     LengthExceededError,
     MisuseError,
     TusError,
+    UploadLockedError,
     UploadTooLargeError,
     VersionConflictError,
 )
@@ -112,8 +113,14 @@ class Uploads:
             upload = decide.present(stored.upload, self._clock.now())
             if not upload.due:
                 return upload
-            async with self._open(self._storage.stage(stored)) as staging:
-                return await self._finish(staging, hooks)
+            try:
+                async with self._open(self._storage.stage(stored)) as staging:
+                    return await self._finish(staging, hooks)
+            except VersionConflictError:  # somebody who shares no locks with this process completes it, too
+                stored = await self._storage.load(upload_id)
+                if stored.upload.due:
+                    raise UploadLockedError from None
+                return decide.present(stored.upload, self._clock.now())
 
     async def append(
         self, upload_id: UploadId, command: AppendBody, body: Body, *, hooks: Hooks = _NO_HOOKS

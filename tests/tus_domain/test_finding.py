@@ -5,18 +5,22 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from tests.tus_domain.doubles import Deaf, Pieces
+from tests.tus_domain.doubles import Deaf, Fault, Pieces
 from tests.tus_domain.examples import ID, an_upload, later
 from tests.tus_domain.rig import Rig
+from tus_adapters.memory import MemoryLocks
 from tus_domain.errors import (
     BodyDisconnectedError,
     BodyStoppedError,
     UploadGoneError,
     UploadLockedError,
     UploadNotFoundError,
+    VersionConflictError,
 )
 from tus_domain.events import UploadCompleted, UploadFinalising
-from tus_domain.upload import Phase
+from tus_domain.ports import Hooks
+from tus_domain.service import Uploads
+from tus_domain.upload import Phase, Upload
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +91,30 @@ async def test_two_who_find_a_due_upload_complete_it_once() -> None:
 
     assert rig.events == [UploadFinalising(), UploadCompleted()]
     assert rig.storage.calls == ["commit"]
+
+
+async def test_a_node_that_comes_second_in_completing_finds_the_upload_complete() -> None:
+    """Two processes that share no locks. A client that is told 409 would begin anew."""
+    rig = await a_due_upload()
+    other = Uploads(rig.storage, MemoryLocks(), rig.clock, rig.uploads.policy)
+
+    async def before_complete(upload: Upload) -> None:
+        await other.find(upload.id)
+
+    found = await rig.find(hooks=Hooks(before_complete=before_complete))
+
+    assert found == await rig.stored() == an_upload(length=3, offset=3, phase=Phase.COMPLETE)
+    assert rig.events == [UploadFinalising()], "the other one has told the rest"
+
+
+async def test_an_upload_that_another_node_is_completing_is_locked() -> None:
+    rig = await a_due_upload()
+    rig.storage.faults = {("commit", 1): Fault(VersionConflictError())}
+
+    with pytest.raises(UploadLockedError):
+        await rig.find()
+
+    assert (await rig.find()).complete
 
 
 async def test_who_waited_finds_the_upload_as_it_is_then() -> None:
