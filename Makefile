@@ -23,6 +23,8 @@ INSTALL = install --no-compile
 # What other versions leave out: real clients, real servers, builds, documents and the benchmark's own tests do not
 # depend on the version, and take most of the time.
 LESS = --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not servers and not slow"
+# More than there are processors, usually: tests wait more than they compute.
+PARALLEL = -n 4 --dist loadfile
 LESS_SAID = all but benchmarks, clients, documents, packaging, servers and slow tests
 # Not called by its own name, or `make --dry-run test` would run it.
 SUBMAKE = $(MAKE) --no-print-directory --silent
@@ -42,7 +44,7 @@ serve: .venv/.server ## Serve uploads on http://127.0.0.1:8000, stored in ./uplo
 	@exec $(VENV)/litestar-tus serve ./uploads $(SERVE_ARGS)
 
 test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a shorter run on other Pythons found here
-	$(VENV)/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 	@own=$$($(VENV)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	summary="Python $$own: all tests."; \
 	for version in $(VERSIONS); do \
@@ -50,7 +52,7 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 		if $(FIND_PYTHON) "$$version" >/dev/null; then \
 			$(SUBMAKE) ".venv-$$version/.test" || exit 1; \
 			echo "Python $$version, $(LESS_SAID):"; \
-			".venv-$$version/bin/python" -m pytest $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
+			".venv-$$version/bin/python" -m pytest $(PARALLEL) $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
 			summary="$$summary Python $$version: $(LESS_SAID)."; \
 		else \
 			summary="$$summary Python $$version: not found here, not tested."; \
