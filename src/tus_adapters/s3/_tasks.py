@@ -31,7 +31,7 @@ class Task(Generic[T]):
         self._done = anyio.Event()
         self._result: list[T] = []
         self._error: BaseException | None = None
-        _spawn(self._run(work))
+        _spawn(self._run(work), lambda: self._ended(work))
 
     @property
     def done(self) -> bool:
@@ -66,6 +66,12 @@ class Task(Generic[T]):
         finally:
             self._done.set()
 
+    def _ended(self, work: Coroutine[Any, Any, T]) -> None:
+        if not self._done.is_set():  # asyncio does not even begin what is cancelled before its first step
+            work.close()
+            self._error = asyncio.CancelledError()
+            self._done.set()
+
 
 async def run_all(works: Sequence[Callable[[], Coroutine[Any, Any, T]]], *, at_a_time: int) -> list[T]:
     """The results of all of ``works``, in their order. If one raises, those that were begun still end."""
@@ -80,15 +86,16 @@ async def run_all(works: Sequence[Callable[[], Coroutine[Any, Any, T]]], *, at_a
     return results
 
 
-def _spawn(work: Coroutine[Any, Any, None]) -> None:
+def _spawn(work: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
     if isinstance(current_token().native_token, asyncio.AbstractEventLoop):
         task = asyncio.get_running_loop().create_task(work)
         _running.add(task)
         task.add_done_callback(_running.discard)
+        task.add_done_callback(lambda _: ended())
     else:
         from trio.lowlevel import spawn_system_task  # noqa: PLC0415 - only where trio runs it is sure to be there
 
-        async def run() -> None:
+        async def run() -> None:  # which always takes its first step
             await work
 
         spawn_system_task(run)
