@@ -105,6 +105,14 @@ def test_without_boto_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, a
     )
 
 
+def test_a_profile_that_is_not_there_is_told(tmp_path: Path) -> None:
+    result = run("serve", "--s3-bucket", "b", AWS_PROFILE="nobody", AWS_CONFIG_FILE=str(tmp_path / "none"))
+
+    assert result.exit_code == 2
+    assert "nobody" in result.stderr
+    assert "Traceback" not in result.output
+
+
 # --- serving --------------------------------------------------------------------------------------
 
 
