@@ -30,7 +30,9 @@ _LARGEST_PART = 5 * 1024 * 1024 * 1024
 
 def make_client(*, connections: int = 32, **settings: Any) -> Any:
     """A client of boto3's with settings that suit uploads: a pool of ``connections``, retries in the standard
-    mode, and an end to waiting, so that a request is given up within some seventy seconds.
+    mode, and an end to waiting, so that a request is given up within some seventy seconds. Checksums only
+    where S3 requires them: with one on each part, AWS wants part numbers without gaps. The signature proves
+    the bytes, or TLS does.
 
     :param settings: further arguments of ``boto3.client``: ``endpoint_url``, ``region_name`` and so on. What
         is not given comes from the environment and its files, as always with boto3.
@@ -40,6 +42,8 @@ def make_client(*, connections: int = 32, **settings: Any) -> Any:
         connect_timeout=5,
         read_timeout=20,
         max_pool_connections=connections,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
         retries={"mode": "standard", "total_max_attempts": 3},
         tcp_keepalive=True,
     )
@@ -60,22 +64,22 @@ class S3StorageBackend(S3Storage):
     unless ``object_key`` says otherwise; and ``<key_prefix><id>.pending…`` while there are bytes that fill no
     part.
 
-    :param client: as ``boto3.client("s3")`` makes it. It decides about retries and time-outs, and has as many
-        requests at a time as it has connections (``max_pool_connections``); ``make_client`` makes one that
-        suits. ``None``: that one.
+    :param client: of boto3's, for S3. It decides about retries and time-outs, and has as many requests at a
+        time as it has connections (``max_pool_connections``); ``make_client`` makes one that suits. ``None``:
+        that one. Any other needs ``Config(request_checksum_calculation="when_required")``.
     :param bucket: its name.
     :param key_prefix: what all keys begin with. Nothing else may keep objects there.
     :param part_size: in bytes, 5 MiB at least; larger for uploads that would not fit into 8,000 parts.
     :param parts_at_a_time: how many parts of one upload may be on their way.
-    :param memory: how many bytes all uploads of the process together may hold.
+    :param memory: how many bytes all uploads of the process together may hold; ``part_size`` at least.
     :param object_key: the key of an upload's object, asked for when the upload is created. Whatever is there
         is replaced.
     :param object_options: what the object is put with, as arguments of ``put_object``: ``ContentType``,
-        ``ContentDisposition``, ``Tagging``, ``StorageClass``, ``ServerSideEncryption`` and so on.
-        ``described`` makes the first two of what the client said.
+        ``ContentDisposition``, ``Tagging``, ``StorageClass``, ``ServerSideEncryption`` and so on; but no
+        ``ChecksumAlgorithm``. ``described`` makes the first two of what the client said.
     :param lock_patience: how many seconds a request waits for another one of this process to let go of its
         upload, before it is answered 423.
-    :raises ValueError: the part size cannot be.
+    :raises ValueError: one of the sizes cannot be, or the client adds checksums of its own accord.
     """
 
     checkpoint_bytes = _LARGEST_PART * 10_000
@@ -100,7 +104,16 @@ class S3StorageBackend(S3Storage):
             raise ValueError(f"part_size: expected {_LEAST_PART} to {_LARGEST_PART}, not {part_size!r}")
         if parts_at_a_time < 1:
             raise ValueError(f"parts_at_a_time: expected 1 or more, not {parts_at_a_time!r}")
-        self._boto = BotoBucket(make_client() if client is None else client, bucket)
+        if memory < part_size:
+            raise ValueError(f"memory: expected {part_size} or more, a part, not {memory!r}")
+        client = make_client() if client is None else client
+        if client.meta.config.request_checksum_calculation != "when_required":
+            raise ValueError(
+                "client: expected one of make_client, or with"
+                ' Config(request_checksum_calculation="when_required"): AWS does not complete uploads'
+                " whose parts have checksums, unless their numbers have no gaps"
+            )
+        self._boto = BotoBucket(client, bucket)
         self._prefix = key_prefix
         super().__init__(
             self._boto,

@@ -48,6 +48,8 @@ class Server:
             aws_secret_access_key=self.secret_key,
             config=botocore.config.Config(
                 max_pool_connections=32,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
                 retries={"mode": "standard", "total_max_attempts": 2},
                 s3={"addressing_style": "path"},
             ),
