@@ -220,12 +220,12 @@ class S3Staging:
         """
         hold = self._hold
         multipart, number = await hold.number()
+        hold.next = number + 1  # before the put: if it is not answered, it may come yet
         async with self._reading(placement) as pieces:
             try:
                 etag = await self._store.bucket.put_part(placement.key, multipart.id, number, pieces)
             except MissingError as error:
                 raise await hold.lose(segments=False) from error
-            self._hold.next = number + 1
             return multipart, Part(number, sum(map(len, pieces)), etag)
 
     @asynccontextmanager
