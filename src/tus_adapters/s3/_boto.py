@@ -131,8 +131,9 @@ class BotoBucket:
         self, request: str, arguments: Mapping[str, Any], *, conditional: bool = False
     ) -> Mapping[str, Any]:
         call = partial(getattr(self._client, request), Bucket=self.name, **arguments)
-        denied = self.denied_is_missing and request == "head_object"
-        with bucket_errors(conditional=conditional, denied_is_missing=denied):
+        head = request == "head_object"
+        denied = self.denied_is_missing and head
+        with bucket_errors(conditional=conditional, head=head, denied_is_missing=denied):
             return await self._threads.run(call)
 
     def _get(self, arguments: dict[str, Any]) -> Found:

@@ -1,0 +1,126 @@
+"""What the adapter makes of a store's answers, and of those that are not the store's."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from attrs import define, field
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+from litestar_tus.backends.s3 import make_client
+from tus_adapters.s3._boto import BotoBucket
+from tus_adapters.s3._bucket import (
+    BucketError,
+    MissingError,
+    PreconditionError,
+    RefusedError,
+    UnavailableError,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # what is made of an answer does not depend on the event loop
+
+
+Ask = Callable[[BotoBucket], Awaitable[Any]]
+
+REQUESTS: dict[str, Ask] = {
+    "get": lambda bucket: bucket.get("k"),
+    "put": lambda bucket: bucket.put("k", [b"x"]),
+    "put if": lambda bucket: bucket.put("k", [b"x"], if_match='"e"'),
+    "delete": lambda bucket: bucket.delete("k"),
+    "put_part": lambda bucket: bucket.put_part("k", "u", 1, [b"x"]),
+    "parts": lambda bucket: bucket.parts("k", "u"),
+    "complete": lambda bucket: bucket.complete("k", "u", []),
+    "abort": lambda bucket: bucket.abort("k", "u"),
+}
+
+
+@define
+class _Body:
+    content: bytes
+    headers: dict[str, str] = field(factory=dict)
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        return iter([self.content])
+
+    def read(self, *_: object) -> bytes:
+        return self.content
+
+
+def answering(status: int, content: bytes) -> BotoBucket:
+    """A bucket that answers all requests the same."""
+    client = make_client(
+        endpoint_url="http://127.0.0.1:1",
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        return AWSResponse(request.url, status, {}, _Body(content))
+
+    client.meta.events.register("before-send.s3", answer)
+    return BotoBucket(client, "bucket")
+
+
+def error(code: str) -> bytes:
+    """As a store says it."""
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>said so</Message></Error>".encode()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"",
+        b"default backend - 404",
+        b"<html><title>404 Not Found</title></html>",
+        error("404"),
+        error("NotFound"),
+    ],
+    ids=["empty", "text", "html", "a number", "another name"],
+)
+async def test_a_404_that_is_not_the_stores_says_nothing(page: bytes) -> None:
+    # It is from something in front of the store that does not find it: the request may be made again.
+    bucket = answering(404, page)
+    said: dict[str, type[Exception] | None] = {}
+    for name, ask in REQUESTS.items():
+        try:
+            await ask(bucket)
+        except BucketError as failure:
+            said[name] = type(failure)
+        else:
+            said[name] = None
+
+    assert said == dict.fromkeys(REQUESTS, UnavailableError)
+
+
+async def test_but_a_head_has_no_more_to_say() -> None:
+    with pytest.raises(MissingError):
+        await answering(404, b"").head("k")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "expected"),
+    [
+        ("get", "NoSuchKey", MissingError),
+        ("put if", "NoSuchKey", PreconditionError),
+        ("put_part", "NoSuchUpload", MissingError),
+        ("parts", "NoSuchUpload", MissingError),
+        ("complete", "NoSuchUpload", MissingError),
+        ("complete", "NoSuchBucket", RefusedError),
+    ],
+)
+async def test_what_the_store_says_is_missing_is(
+    request_: str, code: str, expected: type[BucketError]
+) -> None:
+    with pytest.raises(expected):
+        await REQUESTS[request_](answering(404, error(code)))
+
+
+@pytest.mark.parametrize(("request_", "code"), [("delete", "NoSuchKey"), ("abort", "NoSuchUpload")])
+async def test_what_is_not_there_is_removed(request_: str, code: str) -> None:
+    await REQUESTS[request_](answering(404, error(code)))
