@@ -6,9 +6,9 @@ import logging
 
 from attrs import evolve
 
-from tus_adapters.s3._bucket import UnavailableError
+from tus_adapters.s3._bucket import MissingError, UnavailableError
 from tus_adapters.s3._cleanup import clear
-from tus_adapters.s3._placement import Claim, Multipart, Placement, State, nonce
+from tus_adapters.s3._placement import LAST_NUMBER, Claim, Multipart, Placement, State, nonce
 from tus_adapters.s3._records import Kept, OvertakenError
 from tus_adapters.s3._store import Store
 from tus_domain import Stored, Upload
@@ -159,6 +159,9 @@ class Hold:
     async def lose(self, *, segments: bool) -> TusError:
         """The store does not have what the record names: parts, or ``segments``. Returns what to say."""
         placement = self.placement
+        if placement.parts and not segments and await self._has_parts():
+            self.dead = StorageUnavailableError()
+            return self.dead
         unclaimed = placement.unclaimed(self.next if self.claim else None)
         if placement.parts or segments:
             await self.swap(self.upload, evolve(unclaimed, state=State.LOST))
@@ -168,6 +171,21 @@ class Hold:
             await self.swap(self.upload, evolve(unclaimed, multipart=None))
             self.dead = StorageUnavailableError()
         return self.dead
+
+    async def _has_parts(self) -> bool:
+        """Whether the store has all parts that the record names. Asked once more, for what is lost is so for
+        good.
+        """
+        placement = self.placement
+        if placement.multipart is None:
+            return False
+        try:
+            found = await self._store.parts(
+                placement.key, placement.multipart.id, after=0, stop=LAST_NUMBER + 1
+            )
+        except MissingError:
+            return False
+        return {part.number for part in found}.issuperset(placement.numbers)
 
     async def let_go(self) -> Kept | None:
         """Close the claim without adopting anything, or take a new upload back. Returns the record as it is
