@@ -10,11 +10,13 @@ from tus_adapters.s3._boto import BotoBucket
 from tus_adapters.s3._bucket import (
     BucketError,
     MissingError,
+    Part,
     PreconditionError,
     RefusedError,
     UnavailableError,
 )
 from tus_adapters.s3._placement import nonce
+from tus_adapters.s3._store import MARK
 
 __all__ = ["ACTIONS", "StoreUnfitError", "check"]
 
@@ -46,8 +48,8 @@ class StoreUnfitError(Exception):
 
 
 async def check(bucket: BotoBucket, prefix: str) -> None:
-    """See that the store honours conditional puts, and that all that is needed is allowed. Finds out how the
-    store wants its ETags.
+    """See that the store honours conditional puts, that it makes an object of parts as is relied on, and that
+    all that is needed is allowed. Finds out how the store wants its ETags.
 
     :raises StoreUnfitError: it does not, or it is not.
     """
@@ -61,9 +63,7 @@ async def check(bucket: BotoBucket, prefix: str) -> None:
             raise StoreUnfitError(
                 f"The store gave back {found.content!r} for the object {key}, which was put as b'2'."
             )
-        multipart = await _allowed(bucket, "s3:PutObject", bucket.create_multipart(key))
-        await _allowed(bucket, "s3:ListMultipartUploadParts", bucket.parts(key, multipart))
-        await _allowed(bucket, "s3:AbortMultipartUpload", bucket.abort(key, multipart))
+        await _check_multipart(bucket, key)
         await _allowed(bucket, "s3:DeleteObject", bucket.delete(key))
     except BaseException:
         with suppress(BucketError):
@@ -100,6 +100,40 @@ async def _check_conditions(bucket: BotoBucket, key: str, etag: str) -> None:
     )
 
 
+async def _check_multipart(bucket: BotoBucket, key: str) -> None:
+    multipart = await _allowed(bucket, "s3:PutObject", bucket.create_multipart(key))
+    await _allowed(bucket, "s3:AbortMultipartUpload", bucket.abort(key, multipart))
+    mark = nonce()
+    options = {"Metadata": {MARK: mark}}
+    multipart = await _allowed(bucket, "s3:PutObject", bucket.create_multipart(key, options=options))
+    try:
+        # Not the first number: those of parts that failed are never used again.
+        etag = await _allowed(bucket, "s3:PutObject", bucket.put_part(key, multipart, 2, [b"part"]))
+        page = await _allowed(bucket, "s3:ListMultipartUploadParts", bucket.parts(key, multipart))
+        listed = [(part.number, part.size) for part in page.parts]
+        if listed != [(2, 4)]:
+            raise StoreUnfitError(
+                "The store does not list the parts of a multipart upload as they were put: of (number, size)"
+                f" (2, 4) it listed {listed}."
+            )
+        await _allowed(
+            bucket,
+            "s3:PutObject",
+            bucket.complete(key, multipart, [Part(2, 4, etag)]),
+            otherwise="The store does not complete a multipart upload whose part numbers do not begin with 1",
+        )
+    except BaseException:
+        with suppress(BucketError):
+            await bucket.abort(key, multipart)
+        raise
+    found = await _allowed(bucket, "s3:GetObject", bucket.head(key))
+    if (found.size, found.metadata.get(MARK)) != (4, mark):
+        raise StoreUnfitError(
+            "The store does not give back what a multipart upload was made of: the object of 4 bytes with the"
+            f" metadata {MARK}={mark} has {found.size}, and {dict(found.metadata)}."
+        )
+
+
 async def _insist_on_refusal(bucket: BotoBucket, condition: str, request: Awaitable[str]) -> None:
     try:
         etag = await _allowed(bucket, "s3:PutObject", request)
@@ -111,7 +145,7 @@ async def _insist_on_refusal(bucket: BotoBucket, condition: str, request: Awaita
     )
 
 
-async def _allowed(bucket: BotoBucket, action: str, request: Awaitable[T]) -> T:
+async def _allowed(bucket: BotoBucket, action: str, request: Awaitable[T], *, otherwise: str = "") -> T:
     try:
         return await request
     except PreconditionError:
@@ -130,5 +164,5 @@ async def _allowed(bucket: BotoBucket, action: str, request: Awaitable[T]) -> T:
         elif error.code in ("NotImplemented", "501"):
             reason = "The store does not know conditional puts, without which uploads would not be safe"
         else:
-            reason = f"The store refuses {action}"
+            reason = otherwise or f"The store refuses {action}"
         raise StoreUnfitError(f"{reason}. It answered: {error}") from error
