@@ -37,11 +37,12 @@ _MOST_TURNS = 8
 class Job(Generic[T]):
     """A call that runs in a thread."""
 
-    __slots__ = ("_call", "_ended", "_error", "_result", "_waiter", "kind", "loop")
+    __slots__ = ("_call", "_ended", "_error", "_result", "_waiter", "kind", "long", "loop")
 
     def __init__(self, call: Callable[[], T], kind: object, loop: _Loop) -> None:
         self.kind = kind
         self.loop = loop
+        self.long = False
         self._call: Callable[[], T] | None = call
         self._ended = False
         self._error: BaseException | None = None
@@ -108,9 +109,10 @@ class Threads:
         self._size = size
         self._loop: _Loop | None = None
         self._mutex = threading.Lock()
-        # Under the mutex: the jobs that no thread has taken, how many threads are at work, and how many of
-        # these on a long one; how long each kind of call takes of late, in seconds.
+        # Under the mutex: the jobs that no thread has taken, and those that one has; how many threads are at
+        # work, and how many of these on a long job; how long each kind of call takes of late, in seconds.
         self._waiting: deque[Job[Any]] = deque()
+        self._running: set[Job[Any]] = set()
         self._working = 0
         self._working_long = 0
         self._pace: dict[object, float] = {}
@@ -144,8 +146,11 @@ class Threads:
         return busy
 
     def hurry(self) -> None:
-        """Put as many threads to work as there are jobs waiting."""
+        """Put as many threads to work as there are jobs waiting, because what is running turns out long."""
         with self._mutex:
+            for job in self._running:
+                self._working_long += not job.long
+                job.long = True
             more = self._engage(len(self._waiting))
         self._wake(more)
 
@@ -159,26 +164,37 @@ class Threads:
             self._pool.submit(self._work)
 
     def _work(self) -> None:
-        """Do jobs until none is left."""
+        """Do jobs until none is left, or other threads are enough for those that are."""
         while True:
             with self._mutex:
-                if not self._waiting:
+                job = self._next()
+                if job is None:
                     self._working -= 1
                     return
-                job = self._waiting.popleft()
-                long = self._is_long(job)
-                self._working_long += long
+                job.long = self._is_long(job)
+                self._working_long += job.long
+                self._running.add(job)
             begun = time.perf_counter()
             job.run()
             taken = time.perf_counter() - begun
             with self._mutex:
-                self._working_long -= long
+                self._running.discard(job)
+                self._working_long -= job.long
                 pace = self._pace.get(job.kind, 0.0)
                 # A call can look longer than it is, when its thread gets no time; never shorter.
                 self._pace[job.kind] = taken if taken < pace else pace + (taken - pace) / 16
-                # Where several are at work, jobs take long, and nobody should wait for another's.
-                more_to_come = self._waiting and self._waiting[0].loop is job.loop and self._working == 1
+                more_to_come = bool(self._waiting) and self._waiting[0].loop is job.loop and not job.long
             job.loop.finish(job, at_once=not more_to_come)
+
+    def _next(self) -> Job[Any] | None:
+        if not self._waiting:
+            return None
+        # One thread is enough for short jobs; a second one would only get in its way.
+        others = self._working - self._working_long - 1
+        job = self._waiting[0]
+        if others > 0 and job.loop.together and not self._is_long(job):
+            return None
+        return self._waiting.popleft()
 
     def _is_long(self, job: Job[Any]) -> bool:
         return self._pace.get(job.kind, 0.0) > _LONG
@@ -191,7 +207,7 @@ class _Loop:
         self.token = token
         self._threads = threads
         self._callers = _Callers(token.native_token)
-        self._together = threads.together and self._callers.later is not None
+        self.together = threads.together and self._callers.later is not None
         self._started: list[Job[Any]] = []
         self._finished: deque[Job[Any]] = deque()
         self._under_way = 0
@@ -209,12 +225,12 @@ class _Loop:
     def finish(self, job: Job[Any], *, at_once: bool) -> None:
         """Take a job back from a thread, and wake the loop for it at once, or when it looks."""
         self._finished.append(job)
-        if (at_once or not self._together) and not self._called:
+        if (at_once or not self.together) and not self._called:
             self._called = True
             self._callers.from_thread(self._give_out)
 
     def _hand_over(self) -> None:
-        if self._together and len(self._started) > self._seen and self._turns < _MOST_TURNS:
+        if self.together and len(self._started) > self._seen and self._turns < _MOST_TURNS:
             # There may be more to come: requests arrive in bursts, and a thread that runs beside the loop
             # costs both of them dearly.
             self._seen = len(self._started)
@@ -224,7 +240,7 @@ class _Loop:
         self._seen = self._turns = 0
         jobs, self._started = self._started, []
         self._under_way += len(jobs)
-        busy = self._threads.take(jobs, together=self._together)
+        busy = self._threads.take(jobs, together=self.together)
         if busy or self._under_way > 1:  # else it comes back at once
             self._look_later()
 
@@ -236,7 +252,7 @@ class _Loop:
             self._finished.popleft().end()
 
     def _look_later(self) -> None:
-        if self._together and not self._looking and self._callers.later is not None:
+        if self.together and not self._looking and self._callers.later is not None:
             self._looking = True
             self._callers.later(_MOMENT, self._look)
 
