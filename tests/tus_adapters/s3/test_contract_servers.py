@@ -4,6 +4,7 @@ What each of them gets wrong is told in test_servers.py. moto runs inside this p
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -12,6 +13,7 @@ from tests.tus_adapters.s3.servers import Server, opened_bucket
 from tests.tus_adapters.s3.store import MIB
 from tus_adapters.ids import random_id
 from tus_adapters.s3 import BotoBucket, S3Storage, Sizes
+from tus_adapters.s3._bucket import MissingError
 from tus_adapters.testing import StorageContract
 from tus_domain import UploadId
 
@@ -71,9 +73,18 @@ class TestSeaweedFS(ServerContract):
 def bucket_in_moto() -> Iterator[BotoBucket]:
     from moto import mock_aws
     from moto.s3 import models
+    from moto.s3.exceptions import NoSuchUpload
+
+    put = models.S3Backend.upload_part
+
+    def put_part(self: Any, bucket: str, multipart: str, *part: Any, **named: Any) -> Any:
+        if multipart not in self.get_bucket(bucket).multiparts:
+            raise NoSuchUpload(upload_id=multipart)  # moto's own is a KeyError, out of the client
+        return put(self, bucket, multipart, *part, **named)
 
     with pytest.MonkeyPatch.context() as patching, mock_aws():
         patching.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", ServerContract.part)
+        patching.setattr(models.S3Backend, "upload_part", put_part)
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="uploads")
         yield BotoBucket(client, "uploads")
@@ -87,3 +98,9 @@ class TestMoto(ServerContract):
     @pytest.fixture(autouse=True)
     def server(self, bucket_in_moto: BotoBucket) -> None:
         self.use(bucket_in_moto)
+
+    async def test_a_part_that_comes_too_late_is_refused(self) -> None:
+        multipart = await self.bucket.create_multipart("k")
+        await self.bucket.abort("k", multipart)
+        with pytest.raises(MissingError):
+            await self.bucket.put_part("k", multipart, 1, [b"late"])
