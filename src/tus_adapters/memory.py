@@ -85,6 +85,10 @@ class MemoryStaging:
         """Take the next bytes."""
         self._data += data
 
+    async def discard(self) -> None:
+        """Forget what was written since the last commit."""
+        del self._data[0 if self._stored is None else self._stored.upload.offset :]
+
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
         """Record what ``settle`` makes of what was written."""
         upload = settle(len(self._data))

@@ -59,6 +59,12 @@ class Staging(Protocol):
         """
         ...
 
+    async def discard(self) -> None:
+        """Abandon what was written since the last commit, and stay: the next commit seals only what the one
+        before has. Nothing may be written before that.
+        """
+        ...
+
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
         """Keep what was written, ask ``settle`` which state that makes, and record it: seal and commit in one
         trip.

@@ -26,7 +26,7 @@ from tus_domain.errors import (
     UploadTooLargeError,
     VersionConflictError,
 )
-from tus_domain.events import Event, OffsetAdvanced, UploadCreated
+from tus_domain.events import Event, OffsetAdvanced
 from tus_domain.ledger import State
 from tus_domain.policy import Policy
 from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
@@ -37,6 +37,7 @@ __all__ = ["Uploads"]
 
 _log = logging.getLogger(__name__)
 _NO_HOOKS = Hooks()
+_Opened = AbstractAsyncContextManager[Staging]
 
 
 class Uploads:
@@ -87,14 +88,10 @@ class Uploads:
             created = await hooks.before_create(created)
         at_once = hooks.before_complete is None
         append = decide.open_creation(created, command, now, self._policy, finish_at_once=at_once)
+        empty = decide.open_creation(created, evolve(command, checksum=None), now, self._policy)
         # While a hook runs, the upload can be seen, and whoever looks would find it due and complete it too.
         async with nullcontext() if at_once else self._locks.hold(created.upload_id):
-            try:
-                return await self._take(append, body, self._storage.begin(append.upload), hooks)
-            except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
-                if error.upload is None and decide.worth_keeping(error, new=True):
-                    error.upload = await self._create_empty(created, command)
-                raise
+            return await self._take(append, body, self._storage.begin(append.upload), hooks, empty=empty)
 
     async def find(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
         """The upload as it stands. Whoever writes to it at the moment is asked to stop first, so that the
@@ -138,13 +135,9 @@ class Uploads:
         async with self._locks.hold(upload_id, on_contention=body.stop):
             stored = await self._storage.load(upload_id)
             try:
-                append = decide.append(
-                    stored.upload,
-                    command,
-                    self._clock.now(),
-                    self._policy,
-                    finish_at_once=hooks.before_complete is None,
-                )
+                at_once = hooks.before_complete is None
+                now = self._clock.now()
+                append = decide.append(stored.upload, command, now, self._policy, finish_at_once=at_once)
             except TusError as refusal:
                 refusal.upload = stored.upload
                 raise
@@ -191,27 +184,28 @@ class Uploads:
                 return recovered
         return await self._storage.load(stored.upload.id)
 
-    async def _create_empty(self, created: UploadCreated, command: CreateUpload) -> Upload:
-        """Create without the body that was refused, so that the client can try again where it now is.
-
-        That body had no clean end, so it completes nothing, not even an upload of no bytes.
-        """
-        bodiless = evolve(command, checksum=None)
-        append = decide.open_creation(created, bodiless, created.at, self._policy)
-        async with self._open(self._storage.begin(append.upload)) as staging:
-            await self._tell(append, BodyEnded(clean=False), staging)
-        return append.upload
-
     async def _take(
-        self, append: Append, body: Body | None, opened: AbstractAsyncContextManager[Staging], hooks: Hooks
+        self, append: Append, body: Body | None, opened: _Opened, hooks: Hooks, *, empty: Append | None = None
     ) -> Upload:
-        """Take a body into a staging, and complete the upload if that was its last byte."""
+        """Take a body into a staging, and complete the upload if that was its last byte.
+
+        :param empty: what is created if the new upload's body is refused, so that the client can try again
+            where it now is. In the same staging: were the creation given up first, what clears up behind it
+            could come upon the new upload.
+        """
         async with self._open(opened) as staging:
-            await self._pump(append, body, staging)
+            try:
+                await self._pump(append, body, staging)
+            except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
+                if empty is not None and staging.stored is None and decide.worth_keeping(error, new=True):
+                    await staging.discard()
+                    # Not a clean end: it completes nothing, not even an upload of no bytes.
+                    await self._tell(empty, BodyEnded(clean=False), staging)
+                raise
             return await self._finish(staging, hooks)
 
     @asynccontextmanager
-    async def _open(self, opened: AbstractAsyncContextManager[Staging]) -> AsyncGenerator[Staging, None]:
+    async def _open(self, opened: _Opened) -> AsyncGenerator[Staging, None]:
         """The staging, counted as running. The domain's errors learn there how the upload stands."""
         self._running += 1
         try:

@@ -128,6 +128,9 @@ class FaultyStaging:
         if fault is not None:
             await fault.strike()
 
+    async def discard(self) -> None:
+        await self._staging.discard()
+
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
         fault = self._storage.fault_of("commit")
         if fault is None:

@@ -68,6 +68,12 @@ class FileStaging:
                 raise self._writer.failed
             self._writing = self._threads.start(self._writer.write, self._emptied())
 
+    async def discard(self) -> None:
+        """Forget what was written since the last commit."""
+        self._emptied()
+        await self._written()
+        await self._threads.run(self._writer.discard)
+
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
         """Write what is left and record what ``settle`` makes of it, in one hop."""
         await self._written()
@@ -149,6 +155,17 @@ class Writer:
             raise failed
         return stored
 
+    def discard(self) -> None:
+        """Cut off what was written since the last commit. What could not be kept matters no more."""
+        if isinstance(self.failed, ContentionError):
+            return
+        self.failed = None
+        if self._descriptor is not None:
+            with storage_errors(self._id):
+                self._end = self._committed
+                self._synced = min(self._synced, self._end)
+                self._store.disk.truncate(self._descriptor, self._end)
+
     def abandon(self) -> None:
         """Let go of the file; of a new upload that was never committed, nothing is left."""
         with storage_errors(self._id):
@@ -160,6 +177,10 @@ class Writer:
                     self._store.disk.unlink(self._store.data(self._id))
             finally:
                 self._close()
+
+    @property
+    def _committed(self) -> int:
+        return 0 if self.stored is None else self.stored.upload.offset
 
     def _settled(self, settle: Callable[[int], Upload]) -> Upload:
         try:
@@ -183,8 +204,7 @@ class Writer:
 
     def _make_room(self, descriptor: int) -> None:
         """Give up the last bytes for the record that is to count the others: it needs room as well."""
-        committed = 0 if self.stored is None else self.stored.upload.offset
-        self._end = max(committed, self._end - _ROOM)
+        self._end = max(self._committed, self._end - _ROOM)
         self._store.disk.truncate(descriptor, self._end)
 
     def _sync(self, descriptor: int, upload: Upload) -> bool:

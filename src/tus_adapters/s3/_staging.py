@@ -44,6 +44,7 @@ class S3Staging:
         self._stored = base
         self._sender: Sender | None = None
         self._whole = ""
+        self._discarded = False
 
     @property
     def stored(self) -> Stored | None:
@@ -68,6 +69,12 @@ class S3Staging:
                 piece = data[: size - sender.gathered]
                 await sender.gather(piece)
                 data = data[len(piece) :]
+
+    async def discard(self) -> None:
+        """Forget what was written since the last commit. The next one deletes what there is of it."""
+        if self._sender is not None:
+            self._discarded = True
+            self._sender.close()
 
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
         """Have all that was written kept, and record what ``settle`` makes of it."""
@@ -102,6 +109,8 @@ class S3Staging:
         if sender is None:
             return hold.upload.offset
         await sender.come_down()
+        if self._discarded:
+            return hold.upload.offset
         if sender.failed is None and sender.gathered and not self._whole:
             await self._put_rest(sender)
             await sender.come_down()
@@ -171,10 +180,11 @@ class S3Staging:
             self._stored = stored = Found.of(kept)
             await self._tidy(before, kept)
             self._whole = ""
+            discarded, self._discarded = self._discarded, False
             if sender is not None:
                 self._sender = None
                 sender.close()
-                if sender.failed is not None:
+                if sender.failed is not None and not discarded:
                     raise sender.failed
         return stored
 

@@ -76,6 +76,28 @@ class AppendingTests(AdapterTests):
         stored = await add(self.open_storage(), stored, b"ok")
         await self.check_kept(stored.upload, b"ok")
 
+    @pytest.mark.parametrize("size", ["small", "large"])
+    @pytest.mark.parametrize("base", [b"", b"base "])
+    async def test_what_is_discarded_is_in_no_commit(self, size: str, base: bytes) -> None:
+        data = content(self.large if size == "large" else 10)
+        upload = an_upload(length=len(base) + len(data))
+        storage = self.open_storage()
+        before = await put(storage, upload, base) if base else None
+        staged = storage.begin(upload) if before is None else storage.stage(before)
+        sealed: list[int] = []
+
+        def settle(length: int) -> Upload:
+            sealed.append(length)
+            return evolve(upload, offset=length)
+
+        async with staged as staging:
+            await staging.write(content(len(data), "refused"))
+            await staging.discard()
+            stored = await staging.commit(settle)
+        assert sealed == [len(base)] == [stored.upload.offset]
+        stored = await finish(self.open_storage(), stored, data)
+        await self.check_kept(stored.upload, base + data)
+
     async def test_staged_bytes_are_invisible_and_abandoned_without_a_commit(self) -> None:
         upload = an_upload()
         base = await put(self.open_storage(), upload, b"kept")

@@ -3,15 +3,18 @@
 import json
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.tus_adapters.s3.adapter import PREFIX, recorded
-from tests.tus_adapters.s3.simulation import Fault, Faults
+from tests.tus_adapters.s3.simulation import Call, Fault, Faults
 from tests.tus_adapters.s3.store import Store
-from tests.tus_adapters.s3.uploading import PART, Node
+from tests.tus_adapters.s3.uploading import PART, Node, Pieces
+from tus_adapters.ids import random_id
 from tus_adapters.testing.steps import content
-from tus_domain import UploadId
-from tus_domain.errors import StorageUnavailableError
+from tus_domain import Checksum, CreateUpload, Upload, UploadId
+from tus_domain.errors import ChecksumMismatchError, LengthExceededError, StorageUnavailableError
 
 pytestmark = pytest.mark.anyio
 
@@ -70,4 +73,93 @@ async def test_a_late_last_part_of_the_same_size_does_not_get_into_the_object(be
     bench.faults.land_late()
 
     assert (await bench.node.uploads.find(upload_id)).complete
+    assert bench.object(upload_id) == data
+
+
+async def overflowing(node: Node, upload_id: UploadId, data: bytes) -> Upload:
+    """What the client hears of a creation whose body is longer than its 500 bytes."""
+    pieces = [data[start : start + PART] for start in range(0, len(data), PART)]
+    with pytest.raises(LengthExceededError) as refused:
+        await node.uploads.create(CreateUpload(upload_id=upload_id, length=500), Pieces(pieces))
+    assert refused.value.upload is not None
+    return refused.value.upload
+
+
+class Repeating(Faults):
+    """A client that repeats the deletion of a record by itself; its first try comes later."""
+
+    async def passing(self, call: Call, /) -> Any:
+        if call.kind == "delete" and call.key.endswith(".info"):
+            self.late.append(call)
+        return await super().passing(call)
+
+
+async def test_an_upload_whose_creation_was_refused_is_not_deleted_by_what_comes_late(bench: Bench) -> None:
+    faults = Repeating()
+    node, data = Node(bench.store, faults), content(500)
+    upload = await overflowing(node, random_id(), data + b"x" * 200)
+    assert upload.offset == 0
+    assert (await node.append(upload.id, 0, data[:350])).offset == 350
+
+    faults.land_late()
+
+    assert (await node.uploads.find(upload.id)).offset == 350
+    assert recorded(bench.store, upload.id) == data[:350]
+
+
+class Slow(Faults):
+    """Whoever has seen a tombstone, or is about to remove one, takes its time."""
+
+    def __init__(self, tombstones: set[str]) -> None:
+        super().__init__()
+        self._tombstones = tombstones
+        self.go = anyio.Event()
+
+    async def passing(self, call: Call, /) -> Any:
+        answer = await super().passing(call)
+        if call.kind == "get" and call.key.endswith(".info") and b'"deleted"' in answer.content:
+            self._tombstones.add(call.key)
+            await self.go.wait()
+        return answer
+
+
+class Dawdling(Faults):
+    """Removes a record only after others have had time to look at it."""
+
+    async def passing(self, call: Call, /) -> Any:
+        if call.kind == "delete" and call.key.endswith(".info"):
+            await anyio.wait_all_tasks_blocked()
+        return await super().passing(call)
+
+
+async def test_an_upload_whose_creation_was_refused_is_not_cleared_by_a_slow_scan(bench: Bench) -> None:
+    slow = Slow(set())
+    node, other, data = Node(bench.store, Dawdling()), Node(bench.store, slow), content(500)
+    upload_id = random_id()
+
+    async def scanning() -> None:
+        while not slow.go.is_set():
+            async for _ in other.storage.scan():
+                pass
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scanning)
+        upload = await overflowing(node, upload_id, data + b"x" * 200)
+        assert upload.offset == 0
+        assert (await node.append(upload_id, 0, data)).complete
+        slow.go.set()
+
+    assert (await node.uploads.find(upload_id)).complete
+    assert bench.object(upload_id) == data
+
+
+async def test_what_a_creation_has_refused_is_never_in_the_object(bench: Bench) -> None:
+    """A body of another digest, although it is as long as the upload."""
+    upload_id, data = random_id(), content(60)
+    command = CreateUpload(upload_id=upload_id, length=60, checksum=Checksum("sha1", b"\0" * 20))
+    with pytest.raises(ChecksumMismatchError):
+        await bench.node.uploads.create(command, Pieces([b"x" * 60]))
+    assert set(bench.store.objects) == {f"{PREFIX}{upload_id}.info"}
+    assert (await bench.node.append(upload_id, 0, data)).complete
     assert bench.object(upload_id) == data
