@@ -93,6 +93,7 @@ class Sender:
 
     async def gather(self, data: bytes) -> None:
         """Take bytes that do not overfill the part. Waits until there is memory for them."""
+        self._store.budget.join(self)
         await self._store.budget.take(len(data))
         self._fill.append(data)
         self._held += len(data)
@@ -148,7 +149,8 @@ class Sender:
         return mark or ""
 
     async def come_down(self) -> None:
-        """Wait for all that is on its way."""
+        """Wait for all that is on its way. Nothing more is spilled, until more is gathered."""
+        self._store.budget.leave(self)
         for sent in self._sent:
             await _landing(sent.task)
         for own in tuple(self._own.values()):
