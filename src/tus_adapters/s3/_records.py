@@ -146,7 +146,7 @@ class Records:
             raise OvertakenError
         return kept
 
-    async def swap(
+    async def swap(  # noqa: C901 - every way an answer can be lost, in one place
         self, base: Kept | None, upload: Upload, placement: Placement, *, commit: bool = True
     ) -> Kept:
         """Replace ``base`` by the record that follows it; ``None``: there must be no record.
@@ -163,6 +163,7 @@ class Records:
             raise UnavailableError("its record may yet be deleted")
         record = evolve(record, placement=placement)
         key, content = self.key(upload.id), CODEC.dump(record)
+        doubtful = False
         for pause in (*self.pauses, None):
             try:
                 if base is None:
@@ -172,10 +173,15 @@ class Records:
                 return Kept(record, etag)
             except (PreconditionError, UnavailableError):
                 # An earlier try may have come through; or none has, and the store was only busy.
+                doubtful = True
                 try:
                     there = await self.find(upload.id)
-                except (UnavailableError, UploadGoneError):
+                except (BucketError, UploadGoneError):
                     there = base
+            except BucketError as error:
+                if not doubtful:
+                    raise
+                raise UnavailableError("it is not known whether the record was replaced") from error
             if there is not None and there.placement.stamp == placement.stamp:
                 return there
             if (there and there.etag) != (base and base.etag):

@@ -15,7 +15,7 @@ from tus_adapters.s3._cleanup import clear
 from tus_adapters.s3._placement import Sizes, State, adoptable
 from tus_adapters.s3._records import Found, Kept, OvertakenError, Records, storage_errors
 from tus_adapters.s3._staging import S3Staging
-from tus_adapters.s3._store import Store
+from tus_adapters.s3._store import MARK, Store
 from tus_adapters.s3._tasks import Task
 from tus_domain import Clock, Stored, Upload, UploadId
 from tus_domain.errors import (
@@ -110,14 +110,18 @@ class S3Storage:
         if not base.upload.complete and start < stop:
             raise MisuseError("an upload in this storage can be read when it is complete, not before")
         with storage_errors(base.upload.id):
-            key = (await self._expect(base)).placement.key
-            etag = ""
+            placement = (await self._expect(base)).placement
+            key, etag = placement.key, ""
             while start < stop:
                 try:
                     found = await self._bucket.get(key, start=start, stop=min(start + _RANGE, stop))
                 except MissingError:
                     raise UploadNotFoundError from None
-                if not found.content or etag not in ("", found.etag):
+                if (
+                    not found.content
+                    or etag not in ("", found.etag)
+                    or found.metadata.get(MARK) != placement.mark
+                ):
                     raise UploadGoneError
                 etag = found.etag
                 for position in range(0, len(found.content), _PIECE):

@@ -12,9 +12,16 @@ from tests.tus_adapters.s3.simulation import Call, Fault, Faults
 from tests.tus_adapters.s3.store import Store
 from tests.tus_adapters.s3.uploading import PART, Node, Pieces
 from tus_adapters.ids import random_id
+from tus_adapters.s3._bucket import BucketError, RefusedError, UnavailableError
 from tus_adapters.testing.steps import content
 from tus_domain import Checksum, CreateUpload, Upload, UploadId
-from tus_domain.errors import ChecksumMismatchError, LengthExceededError, StorageUnavailableError
+from tus_domain.errors import (
+    ChecksumMismatchError,
+    LengthExceededError,
+    StorageUnavailableError,
+    UploadExistsError,
+    UploadGoneError,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -163,3 +170,58 @@ async def test_what_a_creation_has_refused_is_never_in_the_object(bench: Bench) 
     assert set(bench.store.objects) == {f"{PREFIX}{upload_id}.info"}
     assert (await bench.node.append(upload_id, 0, data)).complete
     assert bench.object(upload_id) == data
+
+
+@pytest.mark.parametrize(("length", "size"), [(500, 60), (60, 60), (500, 250)])
+async def test_an_id_is_refused_while_its_tombstone_is_there(bench: Bench, length: int, size: int) -> None:
+    upload_id, data = await bench.node.create(500), content(500)
+    await bench.node.append(upload_id, 0, data[:50])
+    bench.faults.plan("delete", Fault.BEFORE)
+    await bench.node.uploads.terminate(upload_id)
+    bench.faults.forget()
+    command = CreateUpload(upload_id=upload_id, length=length)
+
+    with pytest.raises(UploadExistsError):
+        await bench.node.uploads.create(command, Pieces([data[:size]]))
+
+    async for _ in bench.node.storage.scan():
+        raise AssertionError("nobody is there")
+    assert not bench.store.objects
+    assert (await bench.node.uploads.create(command, Pieces([data[:size]]))).offset == size
+    assert recorded(bench.store, upload_id) == data[:size]
+
+
+class Expiring(Faults):
+    """The first put of a record lands unanswered; then the credentials expire."""
+
+    puts = 0
+
+    async def passing(self, call: Call, /) -> Any:
+        if call.key.endswith(".info") and (failure := self._failure(call)) is not None:
+            raise failure
+        return await super().passing(call)
+
+    def _failure(self, call: Call) -> BucketError | None:
+        if call.kind == "put":
+            self.puts += 1
+            if self.puts == 1:
+                call.land()
+                return UnavailableError("no answer")
+        return RefusedError("400", code="ExpiredToken") if self.puts in (1, 2) else None
+
+
+async def test_a_refusal_after_a_lost_answer_leaves_it_in_doubt(bench: Bench) -> None:
+    """Otherwise the creation would be taken back, although its record is there."""
+    node, upload_id, data = Node(bench.store, Expiring()), random_id(), content(60)
+    with pytest.raises(StorageUnavailableError):
+        await node.uploads.create(CreateUpload(upload_id=upload_id, length=60), Pieces([data]))
+    assert recorded(bench.store, upload_id) == data
+
+
+async def test_an_object_that_is_another_uploads_is_not_read(bench: Bench) -> None:
+    upload_id = await bench.node.create(60)
+    await bench.node.append(upload_id, 0, content(60))
+    stored = await bench.node.storage.load(upload_id)
+    bench.store.put(f"{PREFIX}{upload_id}", b"x" * 60, None, False, {"Metadata": {"tus-upload": "other"}})
+    with pytest.raises(UploadGoneError):
+        assert not [piece async for piece in bench.node.storage.read(stored, 0, 60)]
