@@ -173,10 +173,9 @@ class Placement:
         left = LAST_NUMBER + 1 - self.next
         if left == 0:
             raise UploadTooLargeError(self.boundary)
-        if length is None:
-            return min(left, _LARGEST_BLOCK)
-        needed = max(1, -(-length // self.part_size) - self.part_count)
-        spare = max(0, left - needed) // _WRITERS
+        # Of an unknown length, all that is left may be needed, or nothing.
+        needed = left if length is None else max(1, -(-length // self.part_size) - self.part_count)
+        spare = (left if length is None else max(0, left - needed)) // _WRITERS
         return min(left, needed, max(_SMALLEST_BLOCK, min(spare, _LARGEST_BLOCK)))
 
 
