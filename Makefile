@@ -24,7 +24,7 @@ INSTALL = install --no-compile
 # depend on the version, and take most of the time.
 LESS = --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not servers and not slow"
 # More than there are processors, usually: tests wait more than they compute.
-PARALLEL = -n 4 --dist loadgroup
+PARALLEL = -n 4 --dist loadfile
 LESS_SAID = all but benchmarks, clients, documents, packaging, servers and slow tests
 # Not called by its own name, or `make --dry-run test` would run it.
 SUBMAKE = $(MAKE) --no-print-directory --silent

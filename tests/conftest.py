@@ -27,14 +27,3 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test marked `anyio` runs on both event loops."""
     backend: str = request.param
     return backend
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where tests run in several processes: a module's in one, since they share servers, but for those that
-    are nothing but computing.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

@@ -30,10 +30,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "batch",
-    [pytest.param(batch, marks=pytest.mark.xdist_group(f"schedules {batch}")) for batch in range(BATCHES)],
-)
+@pytest.mark.parametrize("batch", range(BATCHES))
 def test_nothing_is_lost_and_nothing_comes_twice(batch: int) -> None:
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         run_seed(seed)
