@@ -52,7 +52,7 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 		if $(FIND_PYTHON) "$$version" >/dev/null; then \
 			$(SUBMAKE) ".venv-$$version/.test" || exit 1; \
 			echo "Python $$version, $(LESS_SAID):"; \
-			".venv-$$version/bin/python" -m pytest $(PARALLEL) $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
+			".venv-$$version/bin/python" -m pytest -n 3 --dist loadfile $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
 			summary="$$summary Python $$version: $(LESS_SAID)."; \
 		else \
 			summary="$$summary Python $$version: not found here, not tested."; \
@@ -61,7 +61,7 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 	echo "$$summary"
 
 test-browser: require-chromium .venv/.browser ## Run the tests of the upload page in an installed Chromium
-	TUS_TEST_CHROMIUM="$(CHROMIUM)" $(VENV)/python -m pytest tests/browser $(PYTEST_ARGS)
+	TUS_TEST_CHROMIUM="$(CHROMIUM)" $(VENV)/python -m pytest -n 4 tests/browser $(PYTEST_ARGS)
 
 require-chromium:
 	@if [ -z "$(CHROMIUM)" ]; then \

@@ -169,7 +169,8 @@ def test_motion_is_reduced_on_request(visit: UploadPage) -> None:
 
 
 def test_nothing_comes_from_elsewhere_and_the_policy_is_strict(visit: UploadPage) -> None:
-    answer = visit.page.reload()
+    visit.page.wait_for_load_state("networkidle")  # what a reload interrupts has no answer
+    answer = visit.page.reload(wait_until="networkidle")
     assert answer is not None
     policy = answer.header_value("content-security-policy") or ""
     assert "default-src 'none'" in policy

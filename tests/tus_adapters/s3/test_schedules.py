@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.architecture.sources import ROOT
@@ -36,17 +36,18 @@ def test_nothing_is_lost_and_nothing_comes_twice(batch: int) -> None:
         run_seed(seed)
 
 
-@settings(max_examples=150)
 @given(st.randoms(use_true_random=False))
 def test_nothing_is_lost_in_a_schedule_that_hypothesis_can_make_smaller(random: Random) -> None:
     Schedule(random).run()
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_schedule() -> None:
     for seed in range(40):
         assert traced(seed) == traced(seed)
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_schedule_in_another_process() -> None:
     seeds = range(8)
     told = [
