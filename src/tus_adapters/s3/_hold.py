@@ -7,7 +7,7 @@ import logging
 from attrs import evolve
 
 from tus_adapters.s3._bucket import MissingError, UnavailableError
-from tus_adapters.s3._cleanup import clear
+from tus_adapters.s3._cleanup import clear, turned
 from tus_adapters.s3._placement import LAST_NUMBER, Claim, Multipart, Placement, State, nonce
 from tus_adapters.s3._records import Kept, OvertakenError
 from tus_adapters.s3._store import Store
@@ -119,7 +119,7 @@ class Hold:
         """The multipart upload, and a part number for it that nobody else has or had.
 
         :raises ContentionError: somebody else has the upload now.
-        :raises UploadTooLargeError: there are no more numbers.
+        :raises UploadTooLargeError, UploadGoneError: there are no more numbers.
         """
         while True:
             claim, multipart = self.claim, self.placement.multipart
@@ -164,7 +164,7 @@ class Hold:
             return self.dead
         unclaimed = placement.unclaimed(self.next if self.claim else None)
         if placement.parts or segments:
-            await self.swap(self.upload, evolve(unclaimed, state=State.LOST))
+            await self.swap(self.upload, turned(self._store, unclaimed, State.LOST))
             _log.error("The store has dropped bytes of upload %s: has a lifecycle rule?", self.upload.id)
             self.dead = UploadGoneError()
         else:
@@ -205,11 +205,10 @@ class Hold:
         used = self.next if known else None  # of any other claim it is not known which numbers were used
         placement = kept.placement.unclaimed(used)
         if placement.state is State.UNBORN:
-            placement = evolve(placement, state=State.DELETED)
+            placement = turned(self._store, placement, State.DELETED)
         self._kept = kept = await self._store.records.swap(kept, kept.upload, placement, commit=False)
         if placement.state is State.DELETED:
             await clear(self._store, kept)
-            await self._store.records.remove(kept.upload.id)
             return None
         return kept
 
@@ -219,11 +218,19 @@ class Hold:
         fresh = self.claim is None
         placement = self.placement
         if not self._born:
-            placement = evolve(placement, state=State.UNBORN, begun=self._store.clock.now())
+            placement = turned(self._store, placement, State.UNBORN)
+        try:
+            claimed = self._claimed(placement)
+        except UploadGoneError:
+            self.dead = UploadGoneError()
+            _log.error("Upload %s has no part numbers left: too many of its writers died.", self.upload.id)
+            unclaimed = placement.unclaimed(self.next if self.claim else None)
+            await self.swap(self.upload, turned(self._store, unclaimed, State.LOST))
+            raise
         if parts and placement.multipart is None:
             await self._naming_multipart(self.upload, placement, claimed=True)
         else:
-            await self.swap(self.upload, self._claimed(placement), commit=False)
+            await self.swap(self.upload, claimed, commit=False)
         if fresh:
             self.next = first
 
@@ -262,9 +269,9 @@ class Hold:
 
     async def _vacant(self, upload: Upload) -> Kept | None:
         there = await self._store.records.find(upload.id)
-        if there is None or there.placement.state is State.UNBORN:
+        if there is None or there.placement.state in (State.UNBORN, State.CLEARED):
             return there
-        raise OvertakenError  # a tombstone too: who clears up behind it would take the new bytes along
+        raise OvertakenError  # a tombstone, too: whoever clears up behind it would take new bytes along
 
     def _overtaken(self) -> TusError:
         self.dead = VersionConflictError() if self._born else UploadExistsError()

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from tus_adapters.records import Codec, Record
 from tus_adapters.s3._bucket import Part
-from tus_domain.errors import UploadTooLargeError
+from tus_domain.errors import UploadGoneError, UploadTooLargeError
 
 __all__ = [
     "CODEC",
@@ -55,6 +55,12 @@ class State(StrEnum):
     LIVE = "live"
     DELETED = "deleted"
     """The tombstone: nobody finds the upload, and what it had is being deleted."""
+    CLEARED = "cleared"
+    """The tombstone, when that is done: it keeps the place of the upload against what may come late. A new
+    upload may take it.
+    """
+    LEAVING = "leaving"
+    """The tombstone, when it is about to be removed."""
     LOST = "lost"
     """The store has dropped bytes that were acknowledged."""
 
@@ -118,8 +124,10 @@ class Placement:
     """The object has the bytes, and this in its metadata. Empty: it has not."""
     untidy: bool = False
     """There may be segments that no record names."""
-    begun: datetime | None = None
-    """Of an unborn upload: when its creation began, by the clock of the node that creates it."""
+    since: datetime | None = None
+    """Since when it is in its state, if that is one that ends by itself; by the clock of the node that says
+    so. For the clean-up alone.
+    """
 
     @property
     def part_count(self) -> int:
@@ -149,7 +157,8 @@ class Placement:
         """The same, claimed by ``by``, who gets a fresh block of numbers if there is a multipart upload to
         use them for. If the claim is its own already, the block grows.
 
-        :raises UploadTooLargeError: there are no more numbers.
+        :raises UploadTooLargeError: there are no more numbers; it can be declared complete as it is.
+        :raises UploadGoneError: there are no more numbers, and it needs some.
         """
         mine = self.claim is not None and self.claim.nonce == by
         first = self.claim.first if self.claim is not None and mine else self.next
@@ -172,7 +181,7 @@ class Placement:
     def _block(self, length: int | None) -> int:
         left = LAST_NUMBER + 1 - self.next
         if left == 0:
-            raise UploadTooLargeError(self.boundary)
+            raise UploadTooLargeError(self.boundary) if length is None else UploadGoneError()
         # Of an unknown length, all that is left may be needed, or nothing.
         needed = left if length is None else max(1, -(-length // self.part_size) - self.part_count)
         spare = (left if length is None else max(0, left - needed)) // _WRITERS

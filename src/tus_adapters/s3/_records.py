@@ -78,8 +78,6 @@ class Records:
     bucket: Bucket
     prefix: str
     pauses: Sequence[float]
-    _leaving: set[UploadId] = field(factory=set[UploadId], init=False)
-    """Whose record is being deleted by a request that was not answered, and may come yet."""
 
     def key(self, upload_id: UploadId, suffix: str = _SUFFIX) -> str:
         """The key of one of the upload's objects."""
@@ -121,10 +119,11 @@ class Records:
         :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
         """
         kept = await self.find(upload_id)
-        if kept is None or kept.placement.state in (State.UNBORN, State.DELETED):
-            raise UploadNotFoundError
-        if kept.placement.state is State.LOST:
+        state = None if kept is None else kept.placement.state
+        if state is State.LOST:
             raise UploadGoneError
+        if kept is None or state is not State.LIVE:
+            raise UploadNotFoundError
         return kept
 
     async def expect(self, base: Stored) -> Kept:
@@ -146,7 +145,7 @@ class Records:
             raise OvertakenError
         return kept
 
-    async def swap(  # noqa: C901 - every way an answer can be lost, in one place
+    async def swap(
         self, base: Kept | None, upload: Upload, placement: Placement, *, commit: bool = True
     ) -> Kept:
         """Replace ``base`` by the record that follows it; ``None``: there must be no record.
@@ -159,8 +158,6 @@ class Records:
         record = S3Record.following(None if base is None else base.record, upload, placement)
         committed = record.revision if commit else placement.committed
         placement = evolve(placement, stamp=nonce(), committed=committed)
-        if base is None and upload.id in self._leaving:
-            raise UnavailableError("its record may yet be deleted")
         record = evolve(record, placement=placement)
         key, content = self.key(upload.id), CODEC.dump(record)
         doubtful = False
@@ -191,12 +188,8 @@ class Records:
         raise UnavailableError("the record could not be replaced, or it is not known whether it was")
 
     async def remove(self, upload_id: UploadId) -> None:
-        """Delete the record, which is a tombstone."""
-        try:
-            await self.bucket.delete(self.key(upload_id))
-        except UnavailableError:
-            self._leaving.add(upload_id)
-            raise
+        """Delete the record, which is an old tombstone."""
+        await self.bucket.delete(self.key(upload_id))
 
 
 @contextmanager

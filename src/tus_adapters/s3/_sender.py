@@ -124,7 +124,7 @@ class Sender:
                 del self._segments[len(self._segments) - len(merged) :]
                 own = self._segment(size + sum(segment.size for segment in merged))
                 await self._put_segment(own, [*head, *pieces])
-        except UploadGoneError as error:
+        except (BucketError, UploadGoneError) as error:
             self._fail(error)
         finally:
             self._store.budget.give_back(size)

@@ -199,7 +199,7 @@ class S3Staging:
     async def _record(self, upload: Upload, sealed: int) -> Kept:
         hold = self._hold
         placement = self._layout(upload.offset, sealed).unclaimed(hold.next if hold.claim else None)
-        placement = evolve(placement, state=State.LIVE, begun=None)
+        placement = evolve(placement, state=State.LIVE, since=None)
         if upload.complete and not placement.mark:
             return await self._complete(upload, placement)
         return await hold.record(upload, placement)

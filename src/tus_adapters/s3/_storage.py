@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from attrs import evolve
 
 from tus_adapters.clock import SystemClock
 from tus_adapters.s3._bucket import Bucket, MissingError, Options
 from tus_adapters.s3._budget import Budget
-from tus_adapters.s3._cleanup import clear
+from tus_adapters.s3._cleanup import bury, clean, clear, turned
 from tus_adapters.s3._placement import Sizes, State, adoptable
 from tus_adapters.s3._records import Found, Kept, OvertakenError, Records, storage_errors
 from tus_adapters.s3._staging import S3Staging
@@ -32,7 +31,6 @@ _log = logging.getLogger("tus_adapters.s3")
 
 _RANGE = 8 * 1024 * 1024
 _PIECE = 1024 * 1024
-_UNBORN_LIFE = timedelta(days=7)
 
 
 class S3Storage:
@@ -129,8 +127,8 @@ class S3Storage:
                 start += len(found.content)
 
     async def scan(self) -> AsyncGenerator[Stored]:
-        """All uploads; on the way, what is left of those whose deletion or creation was broken off is
-        removed. Leaves out records that cannot be read.
+        """All uploads; on the way, what is left of those that were deleted, lost, or never came to be is
+        removed when its time has come. Leaves out records that cannot be read.
         """
         with storage_errors():
             async for key in self._bucket.keys(self._records.prefix):
@@ -144,7 +142,7 @@ class S3Storage:
                 if kept is not None and kept.placement.state is State.LIVE:
                     yield Found.of(kept)
                 elif kept is not None:
-                    await self._clean(kept)
+                    await self._tidy(clean, kept)
 
     async def _expect(self, base: Stored) -> Kept:
         try:
@@ -166,13 +164,11 @@ class S3Storage:
         count = await self._adoptable(kept)
         if count is None:
             # There is no such multipart upload. Nothing is lost with it if it had nothing.
-            lost = State.LOST if placement.parts else State.LIVE
-            kept = await self._records.swap(
-                kept, upload, evolve(placement.unclaimed(), multipart=None, state=lost)
-            )
-            if lost is State.LOST:
+            placement = evolve(placement.unclaimed(), multipart=None)
+            if kept.placement.parts:
+                await self._records.swap(kept, upload, turned(self._store, placement, State.LOST))
                 raise UploadGoneError
-            return kept
+            return await self._records.swap(kept, upload, placement)
         if count > 0 and placement.claim is not None:
             placement = placement.with_parts(placement.claim.first, count)
             upload = settle(placement.boundary)
@@ -195,33 +191,21 @@ class S3Storage:
     async def _delete(self, base: Stored) -> None:
         with storage_errors(base.upload.id):
             try:
-                kept = await self._bury(await self._records.expect(base))
+                kept = await bury(self._store, await self._records.expect(base))
             except OvertakenError:
                 try:
-                    kept = await self._bury(await self._records.reread(base))
+                    kept = await bury(self._store, await self._records.reread(base))
                 except OvertakenError as error:
                     raise VersionConflictError from error
-        await self._clean(kept)
+        await self._tidy(clear, kept)
 
-    async def _bury(self, kept: Kept) -> Kept:
-        tombstone = evolve(kept.placement.unclaimed(), state=State.DELETED)
-        return await self._records.swap(kept, kept.upload, tombstone, commit=False)
-
-    async def _clean(self, kept: Kept) -> None:
-        """Go on with a deletion, or with a creation that is long forgotten."""
-        upload = kept.upload
+    async def _tidy(self, work: Callable[[Store, Kept], Awaitable[None]], kept: Kept) -> None:
+        """Do ``work`` on a record that stands for no upload. Whether it succeeds concerns nobody."""
         try:
-            with storage_errors(upload.id):
-                if kept.placement.state is State.UNBORN:
-                    begun = kept.placement.begun
-                    if begun is not None and self._store.clock.now() - begun < _UNBORN_LIFE:
-                        return
-                    kept = await self._bury(kept)
-                if kept.placement.state is State.DELETED:
-                    await clear(self._store, kept)
-                    await self._records.remove(upload.id)
+            with storage_errors(kept.upload.id):
+                await work(self._store, kept)
         except OvertakenError:
             return
         except StorageError as error:
             # Nobody finds it any more; whoever scans comes by again.
-            _log.warning("Something may be left of upload %s: %s", upload.id, error)
+            _log.warning("Something may be left of upload %s: %s", kept.upload.id, error)

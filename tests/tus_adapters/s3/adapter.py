@@ -5,27 +5,42 @@ The layout is that of `architecture/s3.md`, read here without the adapter's own 
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from tests.tus_adapters.s3.store import Store
+from tus_adapters.clock import ManualClock
 from tus_adapters.s3 import Bucket, S3Storage, Sizes
-from tus_domain import Storage
+from tus_domain import Clock, Storage
 
 PREFIX = "up/"
 UNIT = 16
 """The size of a part, in bytes. A length that is not known makes them twice as large."""
 
 
-def open_storage(bucket: Bucket, *, memory: int = 20 * UNIT, pauses: Sequence[float] = (0.1, 1)) -> S3Storage:
+def open_storage(
+    bucket: Bucket,
+    *,
+    memory: int = 20 * UNIT,
+    pauses: Sequence[float] = (0.1, 1),
+    clock: Clock | None = None,
+) -> S3Storage:
     """A node's storage."""
     sizes = Sizes(part=UNIT, unknown=2 * UNIT, unit=1)
-    return S3Storage(bucket, PREFIX, sizes=sizes, window=3, memory=memory, pauses=pauses)
+    return S3Storage(bucket, PREFIX, sizes=sizes, window=3, memory=memory, pauses=pauses, clock=clock)
 
 
-async def clean_up(storage: Storage) -> None:
-    """What a server does now and then."""
-    async for _ in storage.scan():
-        pass
+async def clean_up(storage: Storage, clock: ManualClock) -> None:
+    """What a server does now and then, until everything's time has come."""
+    for days in (0, 8, 2):
+        clock.advance(timedelta(days=days))
+        async for _ in storage.scan():
+            pass
+
+
+def is_cleared(record: bytes) -> bool:
+    """Whether the record stands for an upload that is no more, and of which nothing else is left."""
+    return bool(json.loads(record)["placement"]["state"] == "cleared")
 
 
 def left_over(store: Store, named: set[str], late: set[str]) -> set[str]:

@@ -19,7 +19,7 @@ from tests.tus_adapters.s3.store import Store
 from tests.tus_adapters.s3.turns import Scheduler
 from tus_adapters.clock import ManualClock
 from tus_adapters.locks import MemoryLocks
-from tus_adapters.s3._bucket import Bucket, BucketError, PreconditionError, RefusedError, UnavailableError
+from tus_adapters.s3._bucket import BucketError, PreconditionError, RefusedError, UnavailableError
 from tus_domain import Policy, Storage, Upload, Uploads
 from tus_domain.errors import BodyDisconnectedError, BodyStoppedError, TusError
 from tus_domain.events import Event
@@ -77,7 +77,7 @@ class World:
     scheduler: Scheduler
     store: Store
     odds: Odds
-    open_storage: Callable[[Bucket], Storage]
+    open_storage: Callable[..., Storage]
     policy: Policy
     nodes: "list[Node]" = field(factory=list)
     adrift: list[Call] = field(factory=list)
@@ -149,7 +149,8 @@ class Node:
     _scopes: list[anyio.CancelScope] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self.storage = self.world.open_storage(SimulatedBucket(self.world.store, self))
+        bucket = SimulatedBucket(self.world.store, self)
+        self.storage = self.world.open_storage(bucket, clock=self.world.clock)
         self.uploads = Uploads(self.storage, MemoryLocks(), self.world.clock, self.world.policy, events=self)
 
     @property

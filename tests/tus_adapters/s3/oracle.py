@@ -69,8 +69,6 @@ class History:
     """Whether some client has asked to terminate it."""
     ended: bool = False
     """Whether some client was told that it is terminated."""
-    risen: bool = False
-    """Whether its first record has come once more, after its end: see *Strays* in `architecture/s3.md`."""
 
     def owns(self, key: str, prefix: str) -> bool:
         """Whether an object of that key is the upload's."""
@@ -94,7 +92,7 @@ class History:
         self._tell_offset(upload.offset, before)
         if upload.length not in (None, self.length):
             raise Violation(f"the length is {upload.length}, not {self.length}")
-        if before.ended and not self.risen:
+        if before.ended:
             raise Violation("it was terminated, and is found")
         if before.complete and not upload.complete:
             raise Violation("it was complete, and is not any more")
@@ -223,12 +221,6 @@ class Records:
 
     def _check_record(self, name: str, record: dict[str, Any]) -> None:
         revision, offset = self._last.get((name, record["birth"]), (0, 0))
-        history = self.histories.get(name.removesuffix(".info"))
-        again = record["revision"] == 1 and revision > 0
-        if again and history is not None and (history.ending or not history.known):
-            # Its first put was sent twice and comes again, after all that had been was removed.
-            history.risen = True
-            revision = offset = 0
         if record["revision"] != revision + 1:
             raise Violation(f"revision {record['revision']} of {name} is committed after {revision}")
         if record["offset"] < offset:

@@ -145,10 +145,10 @@ class Schedule:
                     break
             else:
                 raise Violation("it cannot be terminated")
-            if history.ended and not history.risen and await clients.head(history, node) is not None:
+            if history.ended and await clients.head(history, node) is not None:
                 raise Violation("it was terminated, and is found")
-        await clean_up(node.storage)
-        ours = [history for history in clients.histories.values() if history.known and not history.risen]
+        await clean_up(node.storage, world.clock)
+        ours = [history for history in clients.histories.values() if history.known]
         left = {
             key
             for key in left_over(world.store, self.records.named, world.landed)

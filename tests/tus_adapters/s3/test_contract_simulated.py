@@ -1,31 +1,37 @@
 """The S3 adapter over the simulation: the contracts."""
 
+from datetime import timedelta
+
 import pytest
 from attrs import define, field
 from hypothesis import settings
 
-from tests.tus_adapters.s3.adapter import PREFIX
+from tests.tus_adapters.s3.adapter import PREFIX, is_cleared
 from tests.tus_adapters.s3.simulation import Call, SimulatedBucket
 from tests.tus_adapters.s3.store import Store
+from tus_adapters.clock import ManualClock
 from tus_adapters.s3 import S3Storage, Sizes
 from tus_adapters.testing import Crash, CrashContract, StorageContract, StorageMachine
-from tus_domain import UploadId
+from tus_domain import Clock, UploadId
 
 PART = 30_000
 
 
-def opened(store: Store, gate: object = None, part: int = PART) -> S3Storage:
+def opened(store: Store, gate: object = None, part: int = PART, clock: Clock | None = None) -> S3Storage:
     sizes = Sizes(part=part, unknown=2 * part, unit=1)
-    return S3Storage(SimulatedBucket(store, gate), PREFIX, sizes=sizes, pauses=(0, 0))
+    return S3Storage(SimulatedBucket(store, gate), PREFIX, sizes=sizes, pauses=(0, 0), clock=clock)
 
 
 def raw(store: Store, upload_id: UploadId) -> bytes | None:
-    """The upload's object; `None`: nothing at all is there. But for multipart uploads that have no parts: one
-    may have been created by a process that died before it could record it.
+    """The upload's object; `None`: nothing is there but a tombstone. Multipart uploads without parts do not
+    count: one may have been created by a process that died before it could record it.
     """
     name = PREFIX + upload_id
     left = [key for key in store.objects if key == name or key.startswith(f"{name}.")]
     left += [f"{u.key}, in parts" for u in store.uploads.values() if u.key == name and u.parts]
+    record = f"{name}.info"
+    if record in left and is_cleared(store.objects[record].content):
+        left.remove(record)
     if not left:
         return None
     assert name in store.objects, f"no object, but {left}"
@@ -88,12 +94,14 @@ class SimulatedCrash(CrashContract):
     @pytest.fixture(autouse=True)
     def store(self) -> None:
         self._store = Store(least_part=1000, page=3)
+        self._clock = ManualClock()
 
     def open_storage(self) -> S3Storage:
-        return opened(self._store, part=1000)
+        self._clock.advance(timedelta(hours=1))  # before that, a deletion is its own node's
+        return opened(self._store, part=1000, clock=self._clock)
 
     def open_doomed(self, steps: int) -> S3Storage:
-        return opened(self._store, DoomedNode(steps, self.half), part=1000)
+        return opened(self._store, DoomedNode(steps, self.half), part=1000, clock=self._clock)
 
     async def raw(self, upload_id: UploadId) -> bytes | None:
         return raw(self._store, upload_id)

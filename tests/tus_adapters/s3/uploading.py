@@ -1,13 +1,14 @@
 """A server over a simulated bucket, and the bodies that it is sent."""
 
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
 
 from attrs import define
 
 from tests.tus_adapters.s3.adapter import PREFIX
 from tests.tus_adapters.s3.simulation import Gate, SimulatedBucket
 from tests.tus_adapters.s3.store import Store
-from tus_adapters.clock import SystemClock
+from tus_adapters.clock import ManualClock
 from tus_adapters.ids import random_id
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.memory import RecordedEvents
@@ -39,13 +40,19 @@ class Node:
 
     def __init__(self, store: Store, gate: Gate | None = None, *, memory: int = 100 * PART, part: int = PART):
         sizes = Sizes(part=part, unknown=2 * part, unit=1)
+        self.clock = ManualClock()
         self.storage = S3Storage(
-            SimulatedBucket(store, gate), PREFIX, sizes=sizes, memory=memory, pauses=(0, 0)
+            SimulatedBucket(store, gate), PREFIX, sizes=sizes, memory=memory, pauses=(0, 0), clock=self.clock
         )
         self.events = RecordedEvents()
         self.uploads = Uploads(
-            self.storage, MemoryLocks(), SystemClock(), Policy(lifetime=None), events=self.events
+            self.storage, MemoryLocks(), self.clock, Policy(lifetime=None), events=self.events
         )
+
+    async def scan(self, *, after: timedelta = timedelta()) -> list[UploadId]:
+        """The uploads that are there, some time later. Cleans up on the way."""
+        self.clock.advance(after)
+        return [stored.upload.id async for stored in self.storage.scan()]
 
     async def create(self, length: int | None) -> UploadId:
         return (await self.uploads.create(CreateUpload(upload_id=random_id(), length=length))).id
