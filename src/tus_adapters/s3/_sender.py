@@ -6,6 +6,8 @@ stand at the head of what is gathered, and are read back when the part goes up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import define
 
 from tus_adapters.s3._bucket import BucketError, Part
@@ -120,6 +122,7 @@ class Sender:
         pieces, size = self._emptied()
         merged = self._mergeable() if len(self._segments) >= _MOST_SEGMENTS else []
         try:
+            await self._have_landed(merged)
             async with self._store.reading(merged) as head:
                 del self._segments[len(self._segments) - len(merged) :]
                 own = self._segment(size + sum(segment.size for segment in merged))
@@ -148,9 +151,13 @@ class Sender:
             self._drop()
         return mark or ""
 
+    def be_left_alone(self) -> None:
+        """Have nothing more spilled, until more is gathered."""
+        self._store.budget.leave(self)
+
     async def come_down(self) -> None:
         """Wait for all that is on its way. Nothing more is spilled, until more is gathered."""
-        self._store.budget.leave(self)
+        self.be_left_alone()
         for sent in self._sent:
             await _landing(sent.task)
         for own in tuple(self._own.values()):
@@ -193,9 +200,7 @@ class Sender:
         self, multipart: str, sent: _Sent, segments: list[Segment], pieces: list[bytes], size: int
     ) -> None:
         try:
-            for segment in segments:
-                if segment.name in self._own:
-                    await _landing(self._own[segment.name].task)
+            await self._have_landed(segments)
             async with self._store.reading(segments) as head:
                 whole = size + sum(segment.size for segment in segments)
                 etag = await self._store.bucket.put_part(self._key, multipart, sent.number, [*head, *pieces])
@@ -205,6 +210,12 @@ class Sender:
         finally:
             pieces.clear()
             self._store.budget.give_back(size)
+
+    async def _have_landed(self, segments: Sequence[Segment]) -> None:
+        """Wait for those of the segments that are on their way from here."""
+        for segment in segments:
+            if segment.name in self._own:
+                await _landing(self._own[segment.name].task)
 
     async def _spilling(self, own: _Spilled, pieces: list[bytes]) -> None:
         try:

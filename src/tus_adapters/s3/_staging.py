@@ -108,12 +108,12 @@ class S3Staging:
         hold, sender = self._hold, self._sender
         if sender is None:
             return hold.upload.offset
+        sender.be_left_alone()
+        if not self._discarded and sender.failed is None and sender.gathered and not self._whole:
+            await self._put_rest(sender)  # while the parts before it are on their way
         await sender.come_down()
         if self._discarded:
             return hold.upload.offset
-        if sender.failed is None and sender.gathered and not self._whole:
-            await self._put_rest(sender)
-            await sender.come_down()
         if isinstance(sender.failed, MissingError | UploadGoneError):
             raise await self._verdict(sender.failed)
         if self._whole:
