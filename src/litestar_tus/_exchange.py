@@ -18,6 +18,7 @@ from litestar_tus._problems import (
     status_of,
     to_json,
 )
+from litestar_tus._ranges import RangeNotSatisfiableError
 from tus_domain import Checksum, UploadId
 from tus_domain.errors import (
     BodyLostError,
@@ -131,6 +132,8 @@ class Exchange:
             headers["tus-version"] = VERSION
         elif isinstance(error, MethodNotAllowedError):
             headers["allow"] = ", ".join(error.allowed)
+        elif isinstance(error, RangeNotSatisfiableError):
+            headers["content-range"] = f"bytes */{error.length}"
         elif upload is not None and not isinstance(error, _OUTDATED):
             headers |= offset_headers(upload)
             if self.name is None:

@@ -133,6 +133,12 @@ def main() -> None:
     "--root-path", default="", envvar="TUS_ROOT_PATH", help="Path under which a proxy shows this server."
 )
 @click.option(
+    "--downloads/--no-downloads",
+    default=False,
+    envvar="TUS_DOWNLOADS",
+    help="Let whoever knows its address download a complete upload.",
+)
+@click.option(
     "--page/--no-page", default=True, envvar="TUS_PAGE", help="Serve a page to upload files with at /."
 )
 @click.option(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, field, frozen
-from attrs.validators import is_callable, optional
+from attrs.validators import instance_of, is_callable, optional
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -109,6 +109,8 @@ class TUSConfig:
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
     id_factory: Callable[[], UploadId] | None = field(default=None, validator=optional(is_callable()))
     """Makes the ids of new uploads, which must never repeat. ``None``: 128 random bits."""
+    downloads: bool = field(default=False, validator=instance_of(bool))
+    """Whether complete uploads can be downloaded, with GET, by whoever the guards let through."""
 
     def __attrs_post_init__(self) -> None:
         if Extension.CREATION_WITH_UPLOAD in self.extensions and Extension.CREATION not in self.extensions:

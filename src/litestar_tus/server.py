@@ -73,6 +73,7 @@ class Settings:
     root_path: str = field(default="", converter=_normal_root)
     page: bool = True
     access_log: bool = False
+    downloads: bool = False
     s3_bucket: str | None = None
     s3_prefix: str = "uploads/"
     s3_endpoint: str | None = None
@@ -94,6 +95,7 @@ class Settings:
             expiration_seconds=None if self.expire_after is None else self.expire_after.total_seconds(),
             storage_backend=self._storage(),
             idle_timeout=self.idle_timeout,
+            downloads=self.downloads,
         )
 
     @property

@@ -27,6 +27,7 @@ OPTIONS = [
     "root-path",
     "page",
     "access-log",
+    "downloads",
     "s3-bucket",
     "s3-prefix",
     "s3-endpoint",
@@ -120,6 +121,7 @@ def test_the_defaults(served: list[Settings]) -> None:
         root_path="",
         page=True,
         access_log=False,
+        downloads=False,
         s3_bucket=None,
         s3_prefix="uploads/",
         s3_endpoint=None,
@@ -150,6 +152,7 @@ ALL = Settings(
     directory=Path("uploads"),
     page=False,
     access_log=True,
+    downloads=True,
     **{name.replace("-", "_"): value for name, (_, value) in GIVEN.items()},  # type: ignore[arg-type]
 )
 
@@ -157,7 +160,7 @@ ALL = Settings(
 def test_every_option_arrives(served: list[Settings]) -> None:
     options = [text for name, (given, _) in GIVEN.items() for text in (f"--{name}", given)]
 
-    result = serve(*options, "--no-page", "--access-log")
+    result = serve(*options, "--no-page", "--access-log", "--downloads")
 
     assert (result.exit_code, served) == (0, [ALL])
 
@@ -165,7 +168,8 @@ def test_every_option_arrives(served: list[Settings]) -> None:
 def test_every_option_can_come_from_the_environment(served: list[Settings]) -> None:
     variables = {f"TUS_{name.upper().replace('-', '_')}": given for name, (given, _) in GIVEN.items()}
 
-    result = serve(**variables, TUS_DIR="there", TUS_PAGE="false", TUS_ACCESS_LOG="1")
+    switches = {"TUS_PAGE": "false", "TUS_ACCESS_LOG": "1", "TUS_DOWNLOADS": "1"}
+    result = serve(**variables, **switches, TUS_DIR="there")
 
     assert (result.exit_code, served) == (0, [evolve(ALL, directory=Path("there"))])
     assert {name.replace("-", "_") for name in OPTIONS} == {
