@@ -60,7 +60,7 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 	done; \
 	echo "$$summary"
 
-test-browser: require-chromium .venv/.browser ## Run the tests of the upload page in an installed Chromium
+test-browser: require-chromium .venv/.browser .cache/clients/.installed ## Run the tests of the upload page, and of other sites' pages, in an installed Chromium
 	TUS_TEST_CHROMIUM="$(CHROMIUM)" $(VENV)/python -m pytest -n 4 tests/browser $(PYTEST_ARGS)
 
 require-chromium:

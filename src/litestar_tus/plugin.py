@@ -14,6 +14,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Scope
 from litestar.utils.path import join_paths
 
+from litestar_tus._cors import extended
 from litestar_tus._endpoint import Endpoint
 from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
@@ -52,7 +53,7 @@ class TUSPlugin(InitPlugin):
         )
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the endpoints to the application."""
+        """Add the endpoints to the application, and to its CORS, if it has any, what they need."""
         endpoint = Endpoint(
             self.config,
             self.uploads,
@@ -61,6 +62,8 @@ class TUSPlugin(InitPlugin):
             self._pauses,
             self.config.id_factory or new_id,
         )
+        if app_config.cors_config is not None:
+            app_config.cors_config = extended(app_config.cors_config)
         app_config.route_handlers.append(_handler(self.config, endpoint))
         prefix = join_paths([app_config.path, self.config.path_prefix])
         app_config.before_send.append(_finish(prefix, endpoint.discovery))
