@@ -24,6 +24,7 @@ from litestar_tus._problems import (
     UnsupportedMediaTypeError,
     status_of,
 )
+from litestar_tus._proxies import Origins, networks
 from litestar_tus._representation import representation_headers
 from litestar_tus.config import TUSConfig
 from tus_domain import MAX_LENGTH, AppendBody, CreateUpload, Downloads, Extension, Metadata, UploadId, Uploads
@@ -59,6 +60,7 @@ class Endpoint:
         self._new_id = new_id
         self._pauses = pauses
         self._idle_timeout = config.idle_timeout
+        self._origins = Origins(networks(config.trusted_proxies)) if config.absolute_location else None
         self.discovery = _discovery(uploads)
         """The headers that tell what is offered."""
         self._collection = self._served({HTTPMethod.POST: (Extension.CREATION, self._create)})
@@ -74,7 +76,7 @@ class Endpoint:
 
     async def handle(self, request: Request[Any, Any, Any]) -> Answer | DownloadAnswer:
         """Answer one request."""
-        exchange = Exchange(request, self._idle_timeout)
+        exchange = Exchange(request, self._idle_timeout, self._origins)
         try:
             return await self._dispatch(exchange)
         except TusError as error:

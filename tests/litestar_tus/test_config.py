@@ -44,6 +44,8 @@ def test_the_defaults() -> None:
         "idle_timeout": 60.0,
         "id_factory": None,
         "downloads": False,
+        "absolute_location": False,
+        "trusted_proxies": (),
     }
 
 
