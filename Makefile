@@ -34,7 +34,7 @@ export TUS_TEST_NODE_MODULES = $(CURDIR)/.cache/clients/node_modules
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser require-chromium test-rgw soak model check format mutants bench bench-s3 clean
+.PHONY: help serve test test-browser test-nginx require-nginx require-chromium test-rgw soak model check format mutants bench bench-s3 clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -60,8 +60,17 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 	done; \
 	echo "$$summary"
 
-test-browser: require-chromium .venv/.browser ## Run the tests of the upload page in an installed Chromium
+test-browser: require-chromium .venv/.browser .cache/clients/.installed ## Run the tests of the upload page, and of other sites' pages, in an installed Chromium
 	TUS_TEST_CHROMIUM="$(CHROMIUM)" $(VENV)/python -m pytest -n 4 tests/browser $(PYTEST_ARGS)
+
+test-nginx: require-nginx .venv/.dev .cache/clients/.installed ## Run the README's configuration of nginx, and uploads through it
+	$(VENV)/python -m pytest tests/nginx $(PYTEST_ARGS)
+
+require-nginx:
+	@if ! command -v nginx >/dev/null && [ ! -x /usr/sbin/nginx ]; then \
+		echo "make test-nginx needs nginx, and none is installed. Get one with: apt-get install nginx" >&2; \
+		exit 1; \
+	fi
 
 require-chromium:
 	@if [ -z "$(CHROMIUM)" ]; then \

@@ -14,6 +14,7 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from litestar_tus._answers import Answer, offset_headers, state_headers
+from litestar_tus._download import DownloadAnswer, answer_to_get
 from litestar_tus._exchange import NO_STORE, VERSION, Exchange
 from litestar_tus._headers import MalformedHeaderError
 from litestar_tus._hooks import RequestHooks
@@ -23,8 +24,10 @@ from litestar_tus._problems import (
     UnsupportedMediaTypeError,
     status_of,
 )
+from litestar_tus._proxies import Origins, networks
+from litestar_tus._representation import representation_headers
 from litestar_tus.config import TUSConfig
-from tus_domain import MAX_LENGTH, AppendBody, CreateUpload, Extension, Metadata, UploadId, Uploads
+from tus_domain import MAX_LENGTH, AppendBody, CreateUpload, Downloads, Extension, Metadata, UploadId, Uploads
 from tus_domain.errors import (
     InvalidUploadIdError,
     MisuseError,
@@ -35,6 +38,7 @@ __all__ = ["Endpoint"]
 
 _log = logging.getLogger("litestar_tus")
 _CHUNK_TYPE = "application/offset+octet-stream"
+_CHANGES_NOTHING = (HTTPMethod.HEAD, HTTPMethod.GET)
 
 
 class Endpoint:
@@ -44,15 +48,19 @@ class Endpoint:
         self,
         config: TUSConfig,
         uploads: Uploads,
+        downloads: Downloads,
         hooks: RequestHooks,
         pauses: Pauses,
         new_id: Callable[[], UploadId],
     ) -> None:
         self._uploads = uploads
+        self._downloads = downloads
+        self._shows = config.downloads
         self._hooks = hooks
         self._new_id = new_id
         self._pauses = pauses
         self._idle_timeout = config.idle_timeout
+        self._origins = Origins(networks(config.trusted_proxies)) if config.absolute_location else None
         self.discovery = _discovery(uploads)
         """The headers that tell what is offered."""
         self._collection = self._served({HTTPMethod.POST: (Extension.CREATION, self._create)})
@@ -63,30 +71,30 @@ class Endpoint:
                 HTTPMethod.DELETE: (Extension.TERMINATION, self._delete),
             }
         )
+        if self._shows:
+            self._resource[HTTPMethod.GET] = self._get
 
-    async def handle(self, request: Request[Any, Any, Any]) -> Answer:
+    async def handle(self, request: Request[Any, Any, Any]) -> Answer | DownloadAnswer:
         """Answer one request."""
-        exchange = Exchange(request, self._idle_timeout)
+        exchange = Exchange(request, self._idle_timeout, self._origins)
         try:
             return await self._dispatch(exchange)
         except TusError as error:
-            if status_of(error)[0] >= 500:
-                _log.error("Upload %s: %r", exchange.about, error, exc_info=error)
-            return exchange.refuse(error)
+            return _refusal(exchange, error)
         except HTTPException:
             raise  # the application's hooks speak Litestar's language
         except Exception:
             _log.exception("Upload %s: unexpected failure", exchange.about)
             raise
 
-    async def _dispatch(self, exchange: Exchange) -> Answer:
+    async def _dispatch(self, exchange: Exchange) -> Answer | DownloadAnswer:
         exchange.check_length()
         method = exchange.method()
         if method == HTTPMethod.OPTIONS:
             return Answer(204, self.discovery)
         served = self._collection if exchange.name is None else self._resource
         handler = served.get(method)
-        exchange.check_version(may_be_missing=handler is None or method == HTTPMethod.HEAD)
+        exchange.check_version(may_be_missing=handler is None or method in _CHANGES_NOTHING)
         if handler is None:
             raise MethodNotAllowedError(("OPTIONS", *served))
         return await handler(exchange)
@@ -124,7 +132,14 @@ class Endpoint:
 
     async def _head(self, exchange: Exchange) -> Answer:
         upload = await self._uploads.find(exchange.upload_id(), hooks=self._hooks.append())
-        return Answer(200, NO_STORE | state_headers(upload))
+        headers = state_headers(upload)
+        if self._shows and upload.complete:
+            headers |= representation_headers(upload) | {"content-length": str(upload.offset)}
+        return Answer(200, headers | NO_STORE)
+
+    async def _get(self, exchange: Exchange) -> Answer | DownloadAnswer:
+        download = await self._downloads.open(exchange.upload_id())
+        return answer_to_get(download, exchange.headers, lambda error: _refusal(exchange, error))
 
     async def _patch(self, exchange: Exchange) -> Answer:
         upload_id, headers = exchange.upload_id(), exchange.headers
@@ -166,7 +181,13 @@ class Endpoint:
         }
 
 
-Handler = Callable[[Exchange], Awaitable[Answer]]
+Handler = Callable[[Exchange], Awaitable[Answer | DownloadAnswer]]
+
+
+def _refusal(exchange: Exchange, error: TusError) -> Answer:
+    if status_of(error)[0] >= 500:
+        _log.error("Upload %s: %r", exchange.about, error, exc_info=error)
+    return exchange.refuse(error)
 
 
 def _discovery(uploads: Uploads) -> dict[str, str]:

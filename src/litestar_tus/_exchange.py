@@ -18,6 +18,8 @@ from litestar_tus._problems import (
     status_of,
     to_json,
 )
+from litestar_tus._proxies import Origins
+from litestar_tus._ranges import RangeNotSatisfiableError
 from tus_domain import Checksum, UploadId
 from tus_domain.errors import (
     BodyLostError,
@@ -46,7 +48,10 @@ _RETRY_AFTER = "5"  # seconds in which a store may be back
 class Exchange:
     """One request, read the way this protocol reads it, and what its answer needs."""
 
-    def __init__(self, request: Request[Any, Any, Any], idle_timeout: float) -> None:
+    def __init__(
+        self, request: Request[Any, Any, Any], idle_timeout: float, origins: Origins | None = None
+    ) -> None:
+        self._origins = origins
         self.request = request
         self.scope: Mapping[str, Any] = request.scope
         self.headers = RequestHeaders(self.scope["headers"])
@@ -109,10 +114,10 @@ class Exchange:
             raise MalformedHeaderError("trailer", "no upload-checksum, since checksum-trailer is not offered")
 
     def location(self, upload_id: UploadId) -> str:
-        """The path of an upload below the one that was asked for (T-CRE-08), as the client sees it.
+        """The address of an upload below the one that was asked for (T-CRE-08), as the client sees it.
 
-        A path without scheme and host, which no proxy can make wrong; it includes where the application is
-        mounted.
+        A path without scheme and host, which no proxy can make wrong, unless the configuration wants both
+        and they are known for sure (T-CRE-09). It includes where the application is mounted.
         """
         raw: bytes = self.scope.get("raw_path") or quote(self.scope["path"]).encode()
         # More than one slash at the start would make the next segment a host.
@@ -120,7 +125,8 @@ class Exchange:
         root: str = self.scope.get("root_path", "").strip("/")
         if root and not f"{unquote(path)}/".startswith(f"/{root}/"):
             path = f"/{quote(root)}{path}"
-        return f"{path.rstrip('/')}/{upload_id}"
+        origin = None if self._origins is None else self._origins.of(self.scope)
+        return f"{origin or ''}{path.rstrip('/')}/{upload_id}"
 
     def refuse(self, error: TusError) -> Answer:
         """The answer to an error: what went wrong, and what the client needs to go on."""
@@ -131,6 +137,8 @@ class Exchange:
             headers["tus-version"] = VERSION
         elif isinstance(error, MethodNotAllowedError):
             headers["allow"] = ", ".join(error.allowed)
+        elif isinstance(error, RangeNotSatisfiableError):
+            headers["content-range"] = f"bytes */{error.length}"
         elif upload is not None and not isinstance(error, _OUTDATED):
             headers |= offset_headers(upload)
             if self.name is None:

@@ -18,6 +18,10 @@ _READ = frozenset(
     {
         b"content-length",
         b"content-type",
+        b"if-match",
+        b"if-none-match",
+        b"if-range",
+        b"range",
         b"transfer-encoding",
         b"tus-resumable",
         b"trailer",

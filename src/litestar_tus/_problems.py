@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from litestar_tus._headers import MalformedHeaderError
+from litestar_tus._ranges import PreconditionFailedError, RangeNotSatisfiableError
 from tus_domain import errors
 from tus_domain.errors import TusError
 
@@ -53,11 +54,14 @@ STATUS: Mapping[type[TusError], tuple[int, str]] = {
     errors.UploadNotFoundError: (404, "No such upload"),
     MethodNotAllowedError: (405, "Method not allowed"),
     errors.OffsetMismatchError: (409, "Wrong offset"),
+    errors.UploadIncompleteError: (409, "Upload not complete"),
     errors.UploadGoneError: (410, "Upload gone"),
+    PreconditionFailedError: (412, "Another upload"),
     UnsupportedVersionError: (412, "Unsupported protocol version"),
     errors.LengthExceededError: (413, "Body too long"),
     errors.UploadTooLargeError: (413, "Upload too large"),
     UnsupportedMediaTypeError: (415, "Unsupported media type"),
+    RangeNotSatisfiableError: (416, "Range not satisfiable"),
     errors.ChecksumMismatchError: (460, "Checksum mismatch"),
     errors.RequestError: (400, "Bad request"),
     # The connection's fault

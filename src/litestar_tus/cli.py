@@ -133,6 +133,25 @@ def main() -> None:
     "--root-path", default="", envvar="TUS_ROOT_PATH", help="Path under which a proxy shows this server."
 )
 @click.option(
+    "--downloads/--no-downloads",
+    default=False,
+    envvar="TUS_DOWNLOADS",
+    help="Let whoever knows its address download a complete upload.",
+)
+@click.option(
+    "--absolute-location/--relative-location",
+    default=False,
+    envvar="TUS_ABSOLUTE_LOCATION",
+    help="Tell the addresses of uploads with scheme and host.",
+)
+@click.option(
+    "--trusted-proxies",
+    default="",
+    show_default="none",
+    envvar="TUS_TRUSTED_PROXIES",
+    help="Addresses and networks, with commas, whose Forwarded and X-Forwarded-* are believed for that.",
+)
+@click.option(
     "--page/--no-page", default=True, envvar="TUS_PAGE", help="Serve a page to upload files with at /."
 )
 @click.option(

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, field, frozen
-from attrs.validators import is_callable, optional
+from attrs.validators import instance_of, is_callable, optional
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.utils.path import normalize_path
 
+from litestar_tus._proxies import networks
 from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId
 
 __all__ = ["Guard", "MetadataOverride", "TUSConfig"]
@@ -44,6 +45,11 @@ def _extensions(names: Collection[str]) -> frozenset[Extension]:
     if unknown := sorted(set(map(str, names)) - set(known)):
         raise ValueError(f"extensions: {', '.join(unknown)} not known; there are {', '.join(known)}")
     return frozenset(Extension(name) for name in names)
+
+
+def _proxies(names: Collection[str]) -> tuple[str, ...]:
+    networks(names)
+    return tuple(names)
 
 
 def _number(least: float, most: float, *, whole: bool = False) -> Check:
@@ -109,8 +115,20 @@ class TUSConfig:
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
     id_factory: Callable[[], UploadId] | None = field(default=None, validator=optional(is_callable()))
     """Makes the ids of new uploads, which must never repeat. ``None``: 128 random bits."""
+    downloads: bool = field(default=False, validator=instance_of(bool))
+    """Whether complete uploads can be downloaded, with GET, by whoever the guards let through."""
+
+    absolute_location: bool = field(default=False, validator=instance_of(bool))
+    """Whether ``Location`` has scheme and host. Without them it is a path, which no proxy can make wrong."""
+    trusted_proxies: Collection[str] = field(default=(), converter=_proxies)
+    """Whose ``Forwarded`` and ``X-Forwarded-*`` are believed, for ``absolute_location``: addresses and
+    networks, as ``"127.0.0.1"`` and ``"10.0.0.0/8"``, or ``"*"`` for whoever connects, where nobody but a
+    proxy can.
+    """
 
     def __attrs_post_init__(self) -> None:
+        if self.trusted_proxies and not self.absolute_location:
+            raise ValueError("trusted_proxies: nothing is asked of them without absolute_location")
         if Extension.CREATION_WITH_UPLOAD in self.extensions and Extension.CREATION not in self.extensions:
             raise ValueError("extensions: creation-with-upload needs creation")
 

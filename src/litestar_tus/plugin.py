@@ -14,6 +14,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Scope
 from litestar.utils.path import join_paths
 
+from litestar_tus._cors import extended
 from litestar_tus._endpoint import Endpoint
 from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
@@ -21,7 +22,7 @@ from litestar_tus._pauses import Pauses
 from litestar_tus.backends import compose, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
-from tus_domain import Uploads
+from tus_domain import Downloads, Uploads
 
 __all__ = ["TUSPlugin"]
 
@@ -34,28 +35,35 @@ class TUSPlugin(InitPlugin):
     Several, with different prefixes, can serve in one application.
     """
 
+    uploads: Uploads
+    """The uploads themselves, for the application to work with beside the protocol."""
+    downloads: Downloads
+    """The complete ones, for the application to read, whether the configuration offers downloads or not."""
+
     def __init__(self, config: TUSConfig | None = None) -> None:
         self.config = config or TUSConfig()
         self._events = LitestarEvents()
         self._pauses = Pauses()
-        self.uploads: Uploads = compose(
+        self.uploads, self.downloads = compose(
             self.config.storage_backend,
             self.config.locks,
             self.config.policy(),
             self._events,
             upload_dir=self.config.upload_dir,
         )
-        """The uploads themselves, for the application to work with beside the protocol."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add the endpoints to the application."""
+        """Add the endpoints to the application, and to its CORS, if it has any, what they need."""
         endpoint = Endpoint(
             self.config,
             self.uploads,
+            self.downloads,
             RequestHooks(self.config, self._events),
             self._pauses,
             self.config.id_factory or new_id,
         )
+        if app_config.cors_config is not None:
+            app_config.cors_config = extended(app_config.cors_config)
         app_config.route_handlers.append(_handler(self.config, endpoint))
         prefix = join_paths([app_config.path, self.config.path_prefix])
         app_config.before_send.append(_finish(prefix, endpoint.discovery))

@@ -73,6 +73,9 @@ class Settings:
     root_path: str = field(default="", converter=_normal_root)
     page: bool = True
     access_log: bool = False
+    downloads: bool = False
+    absolute_location: bool = False
+    trusted_proxies: str = ""
     s3_bucket: str | None = None
     s3_prefix: str = "uploads/"
     s3_endpoint: str | None = None
@@ -94,6 +97,9 @@ class Settings:
             expiration_seconds=None if self.expire_after is None else self.expire_after.total_seconds(),
             storage_backend=self._storage(),
             idle_timeout=self.idle_timeout,
+            downloads=self.downloads,
+            absolute_location=self.absolute_location,
+            trusted_proxies=[name for part in self.trusted_proxies.split(",") if (name := part.strip())],
         )
 
     @property
@@ -152,6 +158,8 @@ def run(settings: Settings) -> None:
         http=HttpToolsProtocol,
         ws="none",
         root_path=settings.root_path,
+        # uvicorn's own reading of them would put the client in the place of the proxy that is to be trusted.
+        proxy_headers=not settings.absolute_location,
         log_config=None,
         log_level="info" if settings.access_log else "warning",
         access_log=settings.access_log,

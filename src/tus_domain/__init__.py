@@ -8,6 +8,7 @@ it.
 from tus_domain.append import Append
 from tus_domain.checksum import ALGORITHMS, Checksum
 from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Paused, Sealed
+from tus_domain.downloads import Download, Downloads
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.policy import Policy
 from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, PausingBody, Staging, Storage, Stored
@@ -28,6 +29,8 @@ __all__ = [
     "Commit",
     "CompletionPolicy",
     "CreateUpload",
+    "Download",
+    "Downloads",
     "EventSink",
     "Extension",
     "Hooks",

@@ -20,6 +20,7 @@ from tus_domain.errors import (
     OffsetMismatchError,
     TusError,
     UploadGoneError,
+    UploadIncompleteError,
     UploadTooLargeError,
 )
 from tus_domain.events import Event, UploadCompleted, UploadCreated, UploadFinalising, UploadTerminated
@@ -35,6 +36,7 @@ __all__ = [
     "finish",
     "open_creation",
     "present",
+    "readable",
     "terminate",
     "worth_keeping",
 ]
@@ -88,6 +90,17 @@ def present(upload: Upload, now: datetime) -> Upload:
     """
     if upload.phase is Phase.TERMINATED or upload.expired(now):
         raise UploadGoneError
+    return upload
+
+
+def readable(upload: Upload, now: datetime) -> Upload:
+    """The upload, if its bytes may be read: they are all there, and will not change any more.
+
+    :raises UploadGoneError: it has expired.
+    :raises UploadIncompleteError: it is not complete yet.
+    """
+    if not present(upload, now).complete:
+        raise UploadIncompleteError
     return upload
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "UnknownChecksumAlgorithmError",
     "UploadExistsError",
     "UploadGoneError",
+    "UploadIncompleteError",
     "UploadLockedError",
     "UploadNotFoundError",
     "UploadTooLargeError",
@@ -147,6 +148,13 @@ class UploadGoneError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("The upload is gone; it has to be started anew.")
+
+
+class UploadIncompleteError(RequestError):
+    """The upload cannot be read yet."""
+
+    def __init__(self) -> None:
+        super().__init__("The upload is not complete; it can be downloaded when it is.")
 
 
 # The connection's fault: the client resumes from the offset.

@@ -36,7 +36,7 @@ CORE_EXCEPTIONS = {
         }
     ),
 }
-AWAITING = ("tus_domain.ports", "tus_domain.service")
+AWAITING = ("tus_domain.downloads", "tus_domain.ports", "tus_domain.service")
 
 
 def allowed_in_core(module: Module) -> frozenset[str]:

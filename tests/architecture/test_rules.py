@@ -33,7 +33,7 @@ def test_every_exception_of_the_core_is_needed(name: str) -> None:
 
 
 @pytest.mark.parametrize("module", CORE, ids=by_name)
-def test_the_core_awaits_only_in_its_ports_and_its_service(module: Module) -> None:
+def test_the_core_awaits_only_in_its_ports_and_its_services(module: Module) -> None:
     assert rules.awaiting_code(module) == []
 
 

@@ -6,4 +6,4 @@ from litestar import Litestar
 
 from litestar_tus import TUSConfig, TUSPlugin
 
-app = Litestar(plugins=[TUSPlugin(TUSConfig(upload_dir=os.environ["TUS_TEST_DIR"]))])
+app = Litestar(plugins=[TUSPlugin(TUSConfig(upload_dir=os.environ["TUS_TEST_DIR"], downloads=True))])

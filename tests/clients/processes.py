@@ -144,11 +144,11 @@ class Server:
         return "\n".join([f"$ {' '.join(self.command)}", *lines[-60:]])
 
 
-def standalone(root: Path) -> Server:
+def standalone(root: Path, *options: str) -> Server:
     port = free_port()
     program = str(Path(sys.executable).with_name("litestar-tus"))
     return Server(
-        command=[program, "serve", str(root / "store"), "--host", "127.0.0.1", "--port", str(port)],
+        command=[program, "serve", str(root / "store"), "--host", "127.0.0.1", "--port", str(port), *options],
         port=port,
         directory=root / "store",
         log=root / "server.log",

@@ -3,10 +3,14 @@
 import base64
 import contextlib
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,7 +28,9 @@ PAUSE_SECONDS = 0.3  # in which a server reads what it has been sent
 @pytest.fixture(scope="module", params=[*ASGI_SERVERS, "standalone"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("server")
-    server = standalone(root) if request.param == "standalone" else asgi_server(request.param, root)
+    server = (
+        standalone(root, "--downloads") if request.param == "standalone" else asgi_server(request.param, root)
+    )
     server.start()
     yield server
     server.kill()
@@ -135,3 +141,94 @@ def test_sigterm_in_the_middle_of_a_patch_keeps_its_bytes(server: Server, data: 
     assert 0 < kept <= SENT
     assert append(url, kept, data[kept:]).status == 204
     assert server.digest(url) == hashlib.sha256(data).hexdigest()
+
+
+# --- downloads ------------------------------------------------------------------------------------
+
+LARGE = 40 * MIB  # more than the sockets on both sides hold
+
+
+@pytest.fixture(scope="module")
+def large(server: Server, file_of: Callable[[int], Path]) -> str:
+    """The URL of a complete upload."""
+    url = create(server.endpoint, LARGE)
+    assert append(url, 0, file_of(LARGE).read_bytes()).status == 204
+    return url
+
+
+def connected(url: str, **headers: str) -> tuple[HTTPConnection, HTTPResponse]:
+    """A download that has begun. Nothing is read of it yet."""
+    where = urlsplit(url)
+    connection = HTTPConnection("127.0.0.1", where.port, timeout=15)
+    connection.request("GET", where.path, headers=headers)
+    return connection, connection.getresponse()
+
+
+def open_by(server: Server, file: Path) -> int:
+    """How many times a file is open in the server's processes."""
+    assert server.process is not None
+    count = 0
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == file and os.getpgid(int(link.parts[2])) == server.process.pid:
+                count += 1
+    return count
+
+
+def test_a_download_whole_and_in_part(server: Server, large: str, file_of: Callable[[int], Path]) -> None:
+    data = file_of(LARGE).read_bytes()
+
+    whole = ask("GET", large, {})
+    part = ask("GET", large, {"Range": f"bytes={MIB}-{3 * MIB}"})
+    head = ask("HEAD", large)
+    again = ask("GET", large, {"If-None-Match": whole.headers["etag"]})
+
+    assert (whole.status, whole.body == data) == (200, True)
+    assert (part.status, part.body == data[MIB : 3 * MIB + 1]) == (206, True)
+    assert (head.status, head.headers["content-length"], head.body) == (200, str(LARGE), b"")
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_a_slow_download_beside_fast_ones(server: Server, large: str) -> None:
+    connection, slow = connected(large)
+    first = slow.read(MIB)
+    with ThreadPoolExecutor(8) as threads:
+        bodies = list(threads.map(lambda _: ask("GET", large, {}).body, range(8)))
+    rest = slow.read()
+    connection.close()
+
+    assert all(body == bodies[0] for body in bodies)
+    assert first + rest == bodies[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at open files in /proc")
+def test_a_client_that_leaves_lets_the_file_go(server: Server, large: str) -> None:
+    stored = server.stored(large)
+    connection, answer = connected(large)
+    answer.read(MIB)
+    assert open_by(server, stored) > 0
+
+    answer.close()
+    connection.close()
+
+    deadline = time.monotonic() + 15
+    while open_by(server, stored):
+        assert time.monotonic() < deadline, "the file is still open"
+        time.sleep(0.05)
+
+
+def test_a_file_that_gets_lost_breaks_the_download_off(
+    server: Server, file_of: Callable[[int], Path]
+) -> None:
+    """The client must not take what it got for the whole."""
+    url = create(server.endpoint, LARGE)
+    assert append(url, 0, file_of(LARGE).read_bytes()).status == 204
+    connection, answer = connected(url)
+    answer.read(MIB)
+    os.truncate(server.stored(url), MIB)
+
+    with pytest.raises((IncompleteRead, ConnectionError)):
+        while piece := answer.read(MIB):
+            assert piece
+        raise IncompleteRead(b"") if answer.length else AssertionError("it ended as if it were whole")
+    connection.close()

@@ -27,6 +27,9 @@ OPTIONS = [
     "root-path",
     "page",
     "access-log",
+    "downloads",
+    "absolute-location",
+    "trusted-proxies",
     "s3-bucket",
     "s3-prefix",
     "s3-endpoint",
@@ -77,7 +80,7 @@ def test_each_option_is_explained_with_its_default() -> None:
 
     assert result.exit_code == 0
     for name in OPTIONS:
-        (explained,) = re.findall(rf"--{name} (?:/ --no-{name}|[A-Z\[]).*?\[default: .*?\]", text)
+        (explained,) = re.findall(rf"--{name} (?:/ --(?:no|relative)-\w+|[A-Z\[]).*?\[default: .*?\]", text)
         assert re.search(r"[A-Z][a-z ]+.*\. \[default: ", explained), f"no sentence: {explained}"
     for part in (
         "[default: 127.0.0.1]",
@@ -120,6 +123,9 @@ def test_the_defaults(served: list[Settings]) -> None:
         root_path="",
         page=True,
         access_log=False,
+        downloads=False,
+        absolute_location=False,
+        trusted_proxies="",
         s3_bucket=None,
         s3_prefix="uploads/",
         s3_endpoint=None,
@@ -139,6 +145,7 @@ GIVEN = {
     "idle-timeout": ("2.5", 2.5),
     "grace": ("30", 30),
     "root-path": ("/proxy/", "/proxy"),
+    "trusted-proxies": ("127.0.0.1, 10.0.0.0/8", "127.0.0.1, 10.0.0.0/8"),
     "s3-bucket": ("bucket", "bucket"),
     "s3-prefix": ("tus/", "tus/"),
     "s3-endpoint": ("http://127.0.0.1:9", "http://127.0.0.1:9"),
@@ -150,6 +157,8 @@ ALL = Settings(
     directory=Path("uploads"),
     page=False,
     access_log=True,
+    downloads=True,
+    absolute_location=True,
     **{name.replace("-", "_"): value for name, (_, value) in GIVEN.items()},  # type: ignore[arg-type]
 )
 
@@ -157,7 +166,7 @@ ALL = Settings(
 def test_every_option_arrives(served: list[Settings]) -> None:
     options = [text for name, (given, _) in GIVEN.items() for text in (f"--{name}", given)]
 
-    result = serve(*options, "--no-page", "--access-log")
+    result = serve(*options, "--no-page", "--access-log", "--downloads", "--absolute-location")
 
     assert (result.exit_code, served) == (0, [ALL])
 
@@ -165,7 +174,9 @@ def test_every_option_arrives(served: list[Settings]) -> None:
 def test_every_option_can_come_from_the_environment(served: list[Settings]) -> None:
     variables = {f"TUS_{name.upper().replace('-', '_')}": given for name, (given, _) in GIVEN.items()}
 
-    result = serve(**variables, TUS_DIR="there", TUS_PAGE="false", TUS_ACCESS_LOG="1")
+    switches = {"TUS_PAGE": "false", "TUS_ACCESS_LOG": "1", "TUS_DOWNLOADS": "1"}
+    switches["TUS_ABSOLUTE_LOCATION"] = "1"
+    result = serve(**variables, **switches, TUS_DIR="there")
 
     assert (result.exit_code, served) == (0, [evolve(ALL, directory=Path("there"))])
     assert {name.replace("-", "_") for name in OPTIONS} == {

@@ -43,6 +43,9 @@ def test_the_defaults() -> None:
         "guards": (),
         "idle_timeout": 60.0,
         "id_factory": None,
+        "downloads": False,
+        "absolute_location": False,
+        "trusted_proxies": (),
     }
 
 

@@ -16,6 +16,7 @@ from litestar_tus._problems import (
     status_of,
     to_json,
 )
+from litestar_tus._ranges import PreconditionFailedError, RangeNotSatisfiableError
 from tests.litestar_tus.asgi import END, created, exchange, http, patch
 from tests.litestar_tus.service import VERSION, Service, application, checksum, in_memory
 from tus_domain import Extension, errors
@@ -37,12 +38,15 @@ EXPECTED: list[tuple[TusError, int]] = [
     (errors.BodyStalledError(60), 408),
     (errors.OffsetMismatchError(1, 2), 409),
     (errors.UploadExistsError(), 409),
+    (errors.UploadIncompleteError(), 409),
     (errors.VersionConflictError(), 409),
     (errors.UploadGoneError(), 410),
+    (PreconditionFailedError(), 412),
     (UnsupportedVersionError(), 412),
     (errors.LengthExceededError(5), 413),
     (errors.UploadTooLargeError(5), 413),
     (UnsupportedMediaTypeError(), 415),
+    (RangeNotSatisfiableError(5), 416),
     (errors.UploadLockedError(), 423),
     (errors.BodyStoppedError(), 423),
     (errors.ChecksumMismatchError(), 460),

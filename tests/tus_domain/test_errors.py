@@ -55,6 +55,7 @@ def test_every_error_is_somebodys_fault(error: type[TusError]) -> None:
         (errors.ChecksumMismatchError, (), "The body does not match its checksum and was discarded."),
         (errors.UploadNotFoundError, (), "There is no such upload."),
         (errors.UploadGoneError, (), "The upload is gone; it has to be started anew."),
+        (errors.UploadIncompleteError, (), "The upload is not complete; it can be downloaded when it is."),
         (errors.BodyDisconnectedError, (), "The connection was lost."),
         (errors.BodyStalledError, (60,), "No byte of the body came for 60 seconds."),
         (errors.BodyStalledError, (0.5,), "No byte of the body came for 0.5 seconds."),

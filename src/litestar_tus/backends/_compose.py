@@ -1,4 +1,4 @@
-"""Compose: build ``Uploads`` from what a configuration names and leaves open."""
+"""Compose: build ``Uploads`` and ``Downloads`` from what a configuration names and leaves open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from litestar_tus.backends.file import FileStorageBackend
 from tus_adapters.clock import SystemClock
 from tus_adapters.ids import random_id
 from tus_adapters.locks import MemoryLocks
-from tus_domain import EventSink, Locks, Policy, Storage, UploadId, Uploads
+from tus_domain import Downloads, EventSink, Locks, Policy, Storage, UploadId, Uploads
 
 __all__ = ["compose", "new_id"]
 
@@ -22,9 +22,9 @@ def compose(
     events: EventSink,
     *,
     upload_dir: str | os.PathLike[str],
-) -> Uploads:
-    """Uploads over ``storage``, or over files in ``upload_dir``. A storage may bring locks of its own, and
-    say how often running appends are to be committed.
+) -> tuple[Uploads, Downloads]:
+    """Uploads and downloads over ``storage``, or over files in ``upload_dir``. A storage may bring locks of
+    its own, and say how often running appends are to be committed.
     """
     if storage is None:
         storage = FileStorageBackend(upload_dir)
@@ -34,7 +34,9 @@ def compose(
         checkpoint_bytes=getattr(storage, "checkpoint_bytes", policy.checkpoint_bytes),
         checkpoint_seconds=getattr(storage, "checkpoint_seconds", policy.checkpoint_seconds),
     )
-    return Uploads(storage, locks or own or MemoryLocks(), SystemClock(), policy, events=events)
+    clock = SystemClock()
+    uploads = Uploads(storage, locks or own or MemoryLocks(), clock, policy, events=events)
+    return uploads, Downloads(storage, clock)
 
 
 def new_id() -> UploadId:
