@@ -41,14 +41,15 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
-            "_adapter", "_appending", "_cancellation", "_concatenation", "_contention", "_crash",
-            "_creation", "_keeping", "_locks", "_machine", "steps",
+            "_adapter", "_appending", "_cancellation", "_concatenation",
+            "_concatenation_crash", "_contention", "_crash", "_creation", "_keeping", "_locks", "_machine", "steps",
         )
     )
 )  # fmt: skip
 
 # They have to be rewritten before they are imported.
-from tus_adapters.testing._concatenation import ConcatenationContract, ConcatenationCrashContract  # noqa: E402
+from tus_adapters.testing._concatenation import ConcatenationContract  # noqa: E402
+from tus_adapters.testing._concatenation_crash import ConcatenationCrashContract  # noqa: E402
 from tus_adapters.testing._crash import Crash, CrashContract, Story  # noqa: E402
 from tus_adapters.testing._locks import LocksContract  # noqa: E402
 from tus_adapters.testing._machine import StorageMachine  # noqa: E402

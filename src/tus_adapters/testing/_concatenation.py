@@ -10,7 +10,6 @@ from attrs import evolve
 
 from tus_adapters.ids import random_id
 from tus_adapters.testing._adapter import AdapterTests
-from tus_adapters.testing._crash import CrashContract, Story
 from tus_adapters.testing.steps import add, an_upload, as_complete, as_kept, content, finish, put, read
 from tus_domain import ConcatenatingStorage, Concatenation, Phase, Storage, Stored, Upload, can_concatenate
 from tus_domain.errors import (
@@ -20,7 +19,7 @@ from tus_domain.errors import (
     VersionConflictError,
 )
 
-__all__ = ["ConcatenationContract", "ConcatenationCrashContract"]
+__all__ = ["ConcatenationContract"]
 
 _PARTIAL = Concatenation("partial")
 
@@ -263,60 +262,3 @@ class ConcatenationContract(AdapterTests):
 
     def _size(self, size: int | str) -> int:
         return self.large if size == "large" else int(size)
-
-
-class ConcatenationCrashContract(CrashContract):
-    """``CrashContract`` for storages that can join uploads: what is half joined is nobody's, and the sources
-    are unharmed.
-    """
-
-    @pytest.mark.parametrize("waited", [False, True])
-    async def test_crash_while_joining(self, *, waited: bool) -> None:
-        """Uploads are joined, one of them twice, to a new upload or to one that waited for them."""
-        parts: list[tuple[Stored, bytes]] = []
-
-        async def play(storage: Storage, story: Story) -> None:
-            joining = _joining(storage)
-            half = len(story.data) // 2
-            sources = await self._parts(
-                story.data[:half], story.data[half : half + 5], story.data[half + 5 :]
-            )
-            parts.extend(sources)
-            story.written = len(story.data)
-            if waited:
-                story.acknowledged = (await put(self.open_storage(), story.upload)).upload
-                opened = joining.stage(await joining.load(story.upload.id))
-            else:
-                opened = joining.begin(story.upload)
-            async with opened as staging:
-                for source, _ in sources:
-                    await staging.copy(source)
-                await story.commit(staging, as_complete(story.upload))
-
-        await self.check_crashes(play)
-        for source, data in parts:
-            await self.check_kept(source.upload, data)
-
-    async def test_crash_while_noting(self) -> None:
-        """Somebody waits for an upload; that is completed and deleted."""
-
-        async def play(storage: Storage, story: Story) -> None:
-            story.upload = evolve(story.upload, concatenation=_PARTIAL)
-            async with storage.begin(story.upload) as staging:
-                await story.commit(staging)
-            final = random_id()
-            for _ in range(2):
-                await _joining(storage).note_final(story.upload.id, final)
-                assert set(await _joining(storage).finals_of(story.upload.id)) == {final}
-            async with storage.stage(await storage.load(story.upload.id)) as staging:
-                await story.write(staging, len(story.data))
-                await story.commit(staging, as_complete(story.upload))
-            story.deleting = True
-            await storage.delete(await storage.load(story.upload.id))
-            story.deleting, story.acknowledged, story.written = False, None, 0
-
-        await self.check_crashes(play)
-
-    async def _parts(self, *pieces: bytes) -> list[tuple[Stored, bytes]]:
-        storage = self.open_storage()
-        return [(await _part(storage, piece), piece) for piece in pieces]
