@@ -42,7 +42,8 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "_adapter", "_appending", "_cancellation", "_concatenation",
-            "_concatenation_crash", "_contention", "_crash", "_creation", "_keeping", "_locks", "_machine", "steps",
+            "_concatenation_crash", "_contention", "_crash", "_creation", "_keeping", "_locks",
+            "_machine", "steps",
         )
     )
 )  # fmt: skip
