@@ -31,8 +31,10 @@ class Answer:
 
 def offset_headers(upload: Upload) -> dict[str, str]:
     """How many bytes are kept (T-CORE-17, T-CORE-27, T-CWU-06), and how long an unfinished upload has
-    (T-EXP-03).
+    (T-EXP-03). A final upload has no offset before it is complete (T-CONC-13).
     """
+    if upload.final and not upload.complete:
+        return expiry_headers(upload)
     return {"upload-offset": str(upload.offset)} | expiry_headers(upload)
 
 
@@ -44,11 +46,13 @@ def expiry_headers(upload: Upload) -> dict[str, str]:
 
 
 def state_headers(upload: Upload) -> dict[str, str]:
-    """All that HEAD tells (T-CORE-18, T-CRE-12, T-DEF-03)."""
+    """All that HEAD tells (T-CORE-18, T-CRE-12, T-DEF-03, T-CONC-14 to T-CONC-17)."""
     headers = offset_headers(upload)
-    if upload.length is None:
+    if upload.concatenation is not None:
+        headers["upload-concat"] = upload.concatenation.raw
+    if upload.length is None and not upload.final:
         headers["upload-defer-length"] = "1"
-    else:
+    elif upload.length is not None:
         headers["upload-length"] = str(upload.length)
     if upload.metadata.raw is not None:
         headers["upload-metadata"] = upload.metadata.raw

@@ -14,6 +14,7 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from litestar_tus._answers import Answer, offset_headers, state_headers
+from litestar_tus._concat import read_concat
 from litestar_tus._download import DownloadAnswer, answer_to_get
 from litestar_tus._exchange import NO_STORE, VERSION, Exchange
 from litestar_tus._headers import MalformedHeaderError
@@ -27,8 +28,21 @@ from litestar_tus._problems import (
 from litestar_tus._proxies import Origins, networks
 from litestar_tus._representation import representation_headers
 from litestar_tus.config import TUSConfig
-from tus_domain import MAX_LENGTH, AppendBody, CreateUpload, Downloads, Extension, Metadata, UploadId, Uploads
+from tus_domain import (
+    MAX_LENGTH,
+    AppendBody,
+    Concatenate,
+    Concatenation,
+    CreateUpload,
+    Downloads,
+    Extension,
+    Metadata,
+    Upload,
+    UploadId,
+    Uploads,
+)
 from tus_domain.errors import (
+    FinalUploadError,
     InvalidUploadIdError,
     MisuseError,
     TusError,
@@ -102,8 +116,9 @@ class Endpoint:
     async def _create(self, exchange: Exchange) -> Answer:
         headers = exchange.headers
         exchange.refuse_trailer()
-        if "upload-concat" in headers:
-            raise MalformedHeaderError("upload-concat", "none, since concatenation is not offered")
+        concatenation = self._concatenation(exchange)
+        if concatenation is not None and concatenation.sources:
+            return await self._join(exchange, concatenation)
         length = headers.number("upload-length")
         deferred = headers.one("upload-defer-length")
         if deferred not in (None, "1"):
@@ -117,6 +132,7 @@ class Endpoint:
             metadata=Metadata.parse(headers.joined("upload-metadata") or ""),
             content_length=exchange.content_length,
             checksum=exchange.checksum(),
+            concatenation=concatenation,
         )
         if headers.media_type() != _CHUNK_TYPE and command.content_length != 0:
             # Some stacks force a type upon a request without a body (T-CWU-03). Only where the headers leave
@@ -127,8 +143,28 @@ class Endpoint:
         upload = await self._uploads.create(
             command, exchange.body, hooks=self._hooks.create(exchange.request)
         )
-        where = {"location": exchange.location(upload.id), "content-length": "0"}
-        return Answer(201, where | offset_headers(upload))
+        return _created(exchange, upload)
+
+    def _concatenation(self, exchange: Exchange) -> Concatenation | None:
+        """What the upload is to be in a concatenation, if anything."""
+        value = exchange.headers.one("upload-concat")
+        if value is None:
+            return None
+        self._uploads.policy.require(Extension.CONCATENATION)
+        return read_concat(value, exchange.collection())
+
+    async def _join(self, exchange: Exchange, concatenation: Concatenation) -> Answer:
+        headers = exchange.headers
+        for name in ("upload-length", "upload-defer-length"):
+            if name in headers:  # T-CONC-07
+                raise MalformedHeaderError(name, "none, since the final upload's is the sum of its parts'")
+        if not await exchange.body.is_empty():
+            raise FinalUploadError
+        metadata = Metadata.parse(headers.joined("upload-metadata") or "")
+        command = Concatenate(concatenation=concatenation, metadata=metadata)
+        upload = await self._uploads.finals.create(command, hooks=self._hooks.create(exchange.request))
+        exchange.about = upload.id
+        return _created(exchange, upload)
 
     async def _head(self, exchange: Exchange) -> Answer:
         upload = await self._uploads.find(exchange.upload_id(), hooks=self._hooks.append())
@@ -179,6 +215,11 @@ class Endpoint:
             for method, (needs, handler) in handlers.items()
             if needs is None or needs in offered
         }
+
+
+def _created(exchange: Exchange, upload: Upload) -> Answer:
+    where = {"location": exchange.location(upload.id), "content-length": "0"}
+    return Answer(201, where | offset_headers(upload))
 
 
 Handler = Callable[[Exchange], Awaitable[Answer | DownloadAnswer]]

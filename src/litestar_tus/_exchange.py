@@ -119,14 +119,18 @@ class Exchange:
         A path without scheme and host, which no proxy can make wrong, unless the configuration wants both
         and they are known for sure (T-CRE-09). It includes where the application is mounted.
         """
+        origin = None if self._origins is None else self._origins.of(self.scope)
+        return f"{origin or ''}{self.collection()}/{upload_id}"
+
+    def collection(self) -> str:
+        """The path that was asked for, as the client sees it, without a slash at its end."""
         raw: bytes = self.scope.get("raw_path") or quote(self.scope["path"]).encode()
         # More than one slash at the start would make the next segment a host.
         path = "/" + raw.decode("latin-1").partition("?")[0].strip("/")
         root: str = self.scope.get("root_path", "").strip("/")
         if root and not f"{unquote(path)}/".startswith(f"/{root}/"):
             path = f"/{quote(root)}{path}"
-        origin = None if self._origins is None else self._origins.of(self.scope)
-        return f"{origin or ''}{path.rstrip('/')}/{upload_id}"
+        return path.rstrip("/")
 
     def refuse(self, error: TusError) -> Answer:
         """The answer to an error: what went wrong, and what the client needs to go on."""

@@ -29,6 +29,11 @@ MetadataOverride = Callable[
 """Given the creating request and the client's metadata, decoded: what the application works with instead."""
 
 Check = Callable[[Any, "Attribute[Any]", Any], None]
+_NEEDS = (
+    (Extension.CREATION_WITH_UPLOAD, Extension.CREATION),
+    (Extension.CONCATENATION, Extension.CREATION),
+    (Extension.CONCATENATION_UNFINISHED, Extension.CONCATENATION),
+)
 _CENTURY = 100 * 365 * 86400
 
 
@@ -93,7 +98,9 @@ class TUSConfig:
     expiration_seconds: float | None = field(default=86400, validator=_or_none(_number(0, _CENTURY)))
     """Life of an unfinished upload in seconds, 100 years at the most; ``None``: no expiry."""
     extensions: Collection[str] = field(default=frozenset(Extension), converter=_extensions)
-    """Which protocol extensions to offer, by their names in ``Tus-Extension``."""
+    """Which protocol extensions to offer, by their names in ``Tus-Extension``; concatenation only where the
+    storage can join uploads.
+    """
     storage_backend: Storage | None = field(default=None, validator=_or_none(_port(Storage)))
     """Where uploads are kept: whatever implements ``tus_domain.Storage``. ``None``: files in
     ``upload_dir``.
@@ -113,11 +120,16 @@ class TUSConfig:
     """
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
+    remove_partials: bool = field(default=False, validator=instance_of(bool))
+    """Whether partial uploads are deleted once a final one has their bytes. A client cannot use them for
+    another one then.
+    """
     id_factory: Callable[[], UploadId] | None = field(default=None, validator=optional(is_callable()))
-    """Makes the ids of new uploads, which must never repeat. ``None``: 128 random bits."""
+    """Makes the ids of new uploads, which must never repeat. ``None``: 128 random bits. Not asked for final
+    uploads of a concatenation: their ids follow from what they consist of.
+    """
     downloads: bool = field(default=False, validator=instance_of(bool))
     """Whether complete uploads can be downloaded, with GET, by whoever the guards let through."""
-
     absolute_location: bool = field(default=False, validator=instance_of(bool))
     """Whether ``Location`` has scheme and host. Without them it is a path, which no proxy can make wrong."""
     trusted_proxies: Collection[str] = field(default=(), converter=_proxies)
@@ -129,8 +141,9 @@ class TUSConfig:
     def __attrs_post_init__(self) -> None:
         if self.trusted_proxies and not self.absolute_location:
             raise ValueError("trusted_proxies: nothing is asked of them without absolute_location")
-        if Extension.CREATION_WITH_UPLOAD in self.extensions and Extension.CREATION not in self.extensions:
-            raise ValueError("extensions: creation-with-upload needs creation")
+        for extension, needed in _NEEDS:
+            if extension in self.extensions and needed not in self.extensions:
+                raise ValueError(f"extensions: {extension} needs {needed}")
 
     def policy(self) -> Policy:
         """The same as the domain sees it."""
@@ -139,4 +152,5 @@ class TUSConfig:
             max_size=MAX_LENGTH if self.max_size is None else self.max_size,
             lifetime=lifetime,
             extensions=_extensions(self.extensions),
+            remove_partials=self.remove_partials,
         )

@@ -59,6 +59,10 @@ class UploadInfo:
     expires_at: datetime | None
     """When the upload expires if it is not complete by then; ``None``: never."""
     complete: bool
+    partial: bool = False
+    """Whether the upload is there to be joined with others. Its completion is not announced."""
+    sources: tuple[str, ...] = ()
+    """The partial uploads that a final one consists of."""
 
     @classmethod
     def of(cls, upload: Upload) -> Self:
@@ -71,6 +75,8 @@ class UploadInfo:
             created_at=upload.created_at,
             expires_at=upload.expires_at,
             complete=upload.complete,
+            partial=upload.partial,
+            sources=() if upload.concatenation is None else tuple(map(str, upload.concatenation.sources)),
         )
 
 
@@ -108,5 +114,7 @@ class LitestarEvents:
 
     async def publish(self, event: Event, upload: Upload, /) -> None:
         """Take notice of ``event``, after its commit."""
+        if upload.partial and isinstance(event, UploadCompleted):
+            return  # T-CONC-03
         if (name := _AFTER.get(type(event))) is not None:
             self.emit(name, upload)

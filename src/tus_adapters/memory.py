@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from itertools import count
 from typing import Self
 
@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from tus_adapters.locks import MemoryLocks
 from tus_domain import Stored, Upload, UploadId
-from tus_domain.errors import UploadExistsError, UploadNotFoundError, VersionConflictError
+from tus_domain.errors import UploadExistsError, UploadGoneError, UploadNotFoundError, VersionConflictError
 from tus_domain.events import Event
 
 __all__ = ["MemoryLocks", "MemoryStaging", "MemoryStorage", "RecordedEvents"]
@@ -46,6 +46,7 @@ class MemoryStorage:
         """Remove the upload and its bytes."""
         self._shelf.expect(base)
         del self._shelf.kept[base.upload.id]
+        self._shelf.finals.pop(base.upload.id, None)
 
     async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``."""
@@ -58,6 +59,14 @@ class MemoryStorage:
         for upload_id in tuple(self._shelf.kept):
             if upload_id in self._shelf.kept:
                 yield await self.load(upload_id)
+
+    async def note_final(self, source_id: UploadId, final_id: UploadId, /) -> None:
+        """Remember who waits for an upload."""
+        self._shelf.finals.setdefault(source_id, set()).add(final_id)
+
+    async def finals_of(self, source_id: UploadId, /) -> Collection[UploadId]:
+        """Who waits, or waited, for an upload."""
+        return tuple(self._shelf.finals.get(source_id, ()))
 
 
 class MemoryStaging:
@@ -85,6 +94,13 @@ class MemoryStaging:
         """Take the next bytes."""
         self._data += data
 
+    async def copy(self, source: Stored, /) -> None:
+        """Take the bytes of a complete upload next."""
+        kept = self._shelf.find(source.upload.id)
+        if kept.stored.version != source.version:
+            raise UploadGoneError
+        self._data += kept.data
+
     async def discard(self) -> None:
         """Forget what was written since the last commit."""
         del self._data[0 if self._stored is None else self._stored.upload.offset :]
@@ -109,6 +125,7 @@ class _Shelf:
     def __init__(self) -> None:
         self.kept: dict[UploadId, _Kept] = {}
         self.staged = Counter[UploadId]()
+        self.finals: dict[UploadId, set[UploadId]] = {}
         self._versions = count(1)
 
     def find(self, upload_id: UploadId) -> _Kept:

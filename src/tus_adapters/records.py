@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from attrs import AttrsInstance, frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from tus_domain import Metadata, Upload, UploadId
 from tus_domain.errors import InvalidMetadataError, TusError
@@ -26,6 +26,11 @@ __all__ = ["Codec", "Record", "RecordUnreadableError"]
 
 SCHEMA = 1
 """Raised by one when a record of the old form could be misread as the new, or the other way round."""
+
+CONCATENATED = 2
+"""The schema of records of a concatenation's uploads, which a reader of the other one would take for ordinary
+ones.
+"""
 
 Placement = TypeVar("Placement", bound=AttrsInstance)
 
@@ -86,7 +91,8 @@ class Codec(Generic[Placement]):
     def dump(self, record: Record[Placement]) -> bytes:
         """The record as JSON."""
         upload: dict[str, Any] = self._converter.unstructure(record.upload)
-        body = {"schema": SCHEMA, "revision": record.revision, "birth": record.birth, **upload}
+        schema = SCHEMA if record.upload.concatenation is None else CONCATENATED
+        body = {"schema": schema, "revision": record.revision, "birth": record.birth, **upload}
         body["placement"] = self._converter.unstructure(record.placement)
         return json.dumps(body).encode()
 
@@ -97,8 +103,8 @@ class Codec(Generic[Placement]):
         """
         try:
             body = json.loads(data)
-            if body["schema"] != SCHEMA:
-                raise RecordUnreadableError(f"schema {body['schema']!r}, not {SCHEMA}")
+            if body["schema"] not in (SCHEMA, CONCATENATED):
+                raise RecordUnreadableError(f"schema {body['schema']!r}, not {SCHEMA} or {CONCATENATED}")
             upload = self._converter.structure(body, Upload)
             placement = self._converter.structure(body["placement"], self._placement)
             return Record(upload, int(body["revision"]), str(body["birth"]), placement)
@@ -114,7 +120,8 @@ def _converter() -> Converter:
     converter.register_unstructure_hook(Metadata, _dump_metadata)
     converter.register_structure_hook(Metadata, lambda body, _: _load_metadata(body))
     converter.register_structure_hook(Upload, make_dict_structure_fn(Upload, converter))
-    converter.register_unstructure_hook(Upload, make_dict_unstructure_fn(Upload, converter))
+    unstructure = make_dict_unstructure_fn(Upload, converter, concatenation=override(omit_if_default=True))
+    converter.register_unstructure_hook(Upload, unstructure)
     return converter
 
 

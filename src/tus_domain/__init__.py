@@ -7,14 +7,27 @@ it.
 
 from tus_domain.append import Append
 from tus_domain.checksum import ALGORITHMS, Checksum
-from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Paused, Sealed
+from tus_domain.commands import AppendBody, BodyEnded, Chunk, Concatenate, CreateUpload, Paused, Sealed
 from tus_domain.downloads import Download, Downloads
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.policy import Policy
-from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, PausingBody, Staging, Storage, Stored
+from tus_domain.ports import (
+    Body,
+    Clock,
+    ConcatenatingStaging,
+    ConcatenatingStorage,
+    EventSink,
+    Hooks,
+    Locks,
+    PausingBody,
+    Staging,
+    Storage,
+    Stored,
+    can_concatenate,
+)
 from tus_domain.service import Uploads
 from tus_domain.upload import Phase, Upload
-from tus_domain.values import MAX_LENGTH, CompletionPolicy, Extension, Metadata, UploadId
+from tus_domain.values import MAX_LENGTH, CompletionPolicy, Concatenation, Extension, Metadata, UploadId
 
 __all__ = [
     "ALGORITHMS",
@@ -28,6 +41,10 @@ __all__ = [
     "Clock",
     "Commit",
     "CompletionPolicy",
+    "Concatenate",
+    "ConcatenatingStaging",
+    "ConcatenatingStorage",
+    "Concatenation",
     "CreateUpload",
     "Download",
     "Downloads",
@@ -49,4 +66,5 @@ __all__ = [
     "UploadId",
     "Uploads",
     "Write",
+    "can_concatenate",
 ]

@@ -9,9 +9,9 @@ from datetime import datetime
 from attrs import field, frozen
 
 from tus_domain.checksum import Checksum
-from tus_domain.values import CompletionPolicy, Metadata, UploadId
+from tus_domain.values import CompletionPolicy, Concatenation, Metadata, UploadId
 
-__all__ = ["AppendBody", "BodyEnded", "Chunk", "CreateUpload", "Input", "Paused", "Sealed"]
+__all__ = ["AppendBody", "BodyEnded", "Chunk", "Concatenate", "CreateUpload", "Input", "Paused", "Sealed"]
 
 
 @frozen(kw_only=True)
@@ -20,6 +20,7 @@ class CreateUpload:
 
     ``length`` is in bytes, ``None`` to defer it. ``content_length`` is the announced size of the request's
     body: 0 if there is no body, ``None`` if there is one of unknown size. ``checksum`` is the body's.
+    ``concatenation`` is given for a partial upload; what begins a final one is ``Concatenate``.
     """
 
     upload_id: UploadId
@@ -28,6 +29,19 @@ class CreateUpload:
     policy: CompletionPolicy = CompletionPolicy.IMPLICIT
     content_length: int | None = 0
     checksum: Checksum | None = None
+    concatenation: Concatenation | None = None
+
+
+@frozen(kw_only=True)
+class Concatenate:
+    """Begin an upload that consists of others, a final one. ``concatenation`` says of which.
+
+    The metadata is its own (T-CONC-09).
+    """
+
+    concatenation: Concatenation
+    metadata: Metadata = field(factory=Metadata)
+    policy: CompletionPolicy = CompletionPolicy.IMPLICIT
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,8 @@
 
 Pure: the time comes in, nothing goes out. All refusals that need no byte of the body are here and come in
 this order (T-CWU-07): unknown or expired, offset, length consistency, limits, overflow by the announced
-content length, checksum. A final upload of a concatenation will be refused before the offset is looked at.
+content length, checksum. A final upload of a concatenation takes no body, and is refused before the offset is
+looked at (T-CONC-11); how one comes about is in ``concatenation``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tus_domain.commands import AppendBody, CreateUpload
 from tus_domain.errors import (
     BodyDisconnectedError,
     ContentionError,
+    FinalUploadError,
     LengthExceededError,
     LengthMismatchError,
     OffsetMismatchError,
@@ -45,7 +47,8 @@ __all__ = [
 def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreated:
     """Begin an upload; nothing exists yet, and hooks may still change the event.
 
-    :raises ExtensionDisabledError: creation, a deferred length, a body or a checksum is not offered.
+    :raises ExtensionDisabledError: creation, a deferred length, a body, a checksum or concatenation is not
+        offered.
     :raises LengthMismatchError: the length is negative.
     :raises UploadTooLargeError: the length, or the announced body, is over the limit (T-CRE-05).
     :raises LengthExceededError: the announced body is longer than the upload.
@@ -56,11 +59,21 @@ def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreate
         policy.require(Extension.CREATION_DEFER_LENGTH)
     if command.content_length != 0:
         policy.require(Extension.CREATION_WITH_UPLOAD)
+    if command.concatenation is not None:
+        policy.require(Extension.CONCATENATION)
     _check_length(command.length, 0, policy)
     _check_room(command.content_length, command.length, 0, policy)
     _check_checksum(command.checksum, policy)
     expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
-    return UploadCreated(command.upload_id, command.length, command.metadata, command.policy, now, expires)
+    return UploadCreated(
+        command.upload_id,
+        command.length,
+        command.metadata,
+        command.policy,
+        now,
+        expires,
+        command.concatenation,
+    )
 
 
 def open_creation(
@@ -72,14 +85,15 @@ def open_creation(
     finish_at_once: bool = True,
 ) -> Append:
     """Take in the body of a creation, which may be empty."""
+    upload = Upload.created(created)
     return Append(
-        Upload.created(created),
+        upload,
         policy,
         now,
         content_length=command.content_length,
         checksum=command.checksum,
         opening=(created,),
-        finish_at_once=finish_at_once,
+        finish_at_once=finish_at_once or upload.partial,
     )
 
 
@@ -112,6 +126,7 @@ def append(
     An upload that has all its bytes takes an empty body: the retry of an append whose answer was lost.
 
     :raises UploadGoneError: it has expired.
+    :raises FinalUploadError: it is a final one.
     :raises OffsetMismatchError: the body belongs elsewhere (T-CORE-24).
     :raises LengthMismatchError: the declared length contradicts the known one, or the offset (T-DEF-05).
     :raises UploadTooLargeError: the declared length, or the announced body, is over the limit.
@@ -120,6 +135,8 @@ def append(
         be verified.
     """
     present(upload, now)
+    if upload.final:
+        raise FinalUploadError
     if command.offset != upload.offset:
         raise OffsetMismatchError(upload.offset, command.offset)
     if upload.length is not None and command.length not in (None, upload.length):
@@ -136,7 +153,7 @@ def append(
         content_length=command.content_length,
         length=command.length,
         checksum=command.checksum,
-        finish_at_once=finish_at_once,
+        finish_at_once=finish_at_once or upload.partial,
     )
 
 

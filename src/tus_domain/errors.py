@@ -20,14 +20,18 @@ __all__ = [
     "ChecksumMismatchError",
     "ContentionError",
     "ExtensionDisabledError",
+    "FinalUploadError",
     "InvalidChecksumError",
     "InvalidMetadataError",
     "InvalidUploadIdError",
     "LengthExceededError",
     "LengthMismatchError",
     "MisuseError",
+    "NotPartialError",
     "OffsetMismatchError",
     "RequestError",
+    "SourceNotFoundError",
+    "SourceUnfinishedError",
     "StorageError",
     "StorageFullError",
     "StorageUnavailableError",
@@ -155,6 +159,36 @@ class UploadIncompleteError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("The upload is not complete; it can be downloaded when it is.")
+
+
+class FinalUploadError(RequestError):
+    """A body is meant for a final upload, which takes none (T-CONC-11)."""
+
+    def __init__(self) -> None:
+        super().__init__("A final upload consists of others; it takes no bytes of its own.")
+
+
+class NotPartialError(RequestError):
+    """An upload that is no partial one is to be joined with others."""
+
+    def __init__(self) -> None:
+        super().__init__("Only uploads that were created as partial ones can be joined.")
+
+
+class SourceUnfinishedError(RequestError):
+    """An unfinished upload is to be joined with others, and that is not offered (T-CONC-08)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The uploads to be joined must be complete: concatenation-unfinished is not offered."
+        )
+
+
+class SourceNotFoundError(UploadNotFoundError):
+    """An upload that is to be joined with others is not there, or not any more."""
+
+    def __init__(self) -> None:
+        RequestError.__init__(self, "One of the uploads to be joined does not exist, or not any more.")
 
 
 # The connection's fault: the client resumes from the offset.

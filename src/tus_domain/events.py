@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from tus_domain.values import CompletionPolicy, Metadata, UploadId
+from tus_domain.values import CompletionPolicy, Concatenation, Metadata, UploadId
 
 __all__ = [
     "Event",
@@ -31,6 +31,7 @@ class UploadCreated:
     policy: CompletionPolicy
     at: datetime
     expires_at: datetime | None
+    concatenation: Concatenation | None = None
 
 
 @frozen

@@ -20,13 +20,15 @@ class Policy:
     ``max_size`` is the largest upload in bytes; ``lifetime`` how long an unfinished upload lives (``None``:
     for ever). A long body is committed in between, a *checkpoint*, after each ``checkpoint_bytes`` or when
     ``checkpoint_seconds`` have passed since the last: a killed server loses one interval at most, and others
-    see the progress.
+    see the progress. ``remove_partials``: partial uploads are deleted once a final one has their bytes
+    (T-CONC-10); another final one cannot have them then.
     """
 
     max_size: int = MAX_LENGTH
     lifetime: timedelta | None = None
     extensions: frozenset[Extension] = frozenset(Extension)
     algorithms: tuple[str, ...] = ALGORITHMS
+    remove_partials: bool = False
     checkpoint_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 1.0
 

@@ -8,10 +8,10 @@ the event loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from attrs import frozen
 
@@ -19,7 +19,20 @@ from tus_domain.events import Event, UploadCreated
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
-__all__ = ["Body", "Clock", "EventSink", "Hooks", "Locks", "PausingBody", "Staging", "Storage", "Stored"]
+__all__ = [
+    "Body",
+    "Clock",
+    "ConcatenatingStaging",
+    "ConcatenatingStorage",
+    "EventSink",
+    "Hooks",
+    "Locks",
+    "PausingBody",
+    "Staging",
+    "Storage",
+    "Stored",
+    "can_concatenate",
+]
 
 
 @frozen
@@ -150,6 +163,53 @@ class Storage(Protocol):
         ...
 
 
+class ConcatenatingStaging(Staging, Protocol):
+    """Bytes on their way that can come from other uploads, too."""
+
+    async def copy(self, source: Stored, /) -> None:
+        """Take all bytes of a complete upload next, as ``write`` would: they count with the next commit.
+
+        They need not pass through this process, nor be copied at all if the storage can share them; but the
+        source may be deleted as soon as that commit has returned.
+
+        :raises UploadNotFoundError, UploadGoneError: the source is not there, or not as it was. What was
+            written before may be committed or discarded.
+        :raises VersionConflictError, UploadExistsError, StorageError: as for ``write``.
+        """
+        ...
+
+
+class ConcatenatingStorage(Storage, Protocol):
+    """A storage that can join uploads; whether one can is seen by its methods, ``can_concatenate``."""
+
+    def begin(self, upload: Upload, /) -> AbstractAsyncContextManager[ConcatenatingStaging]:
+        """Stage a new upload."""
+        ...
+
+    def stage(
+        self, base: Stored, /, *, provisional: bool = False
+    ) -> AbstractAsyncContextManager[ConcatenatingStaging]:
+        """Stage more bytes for an existing upload."""
+        ...
+
+    async def note_final(self, source_id: UploadId, final_id: UploadId, /) -> None:
+        """Remember that a final upload waits for ``source_id``, until that is deleted. Changes nothing of
+        the upload itself: somebody may be writing to it.
+        """
+        ...
+
+    async def finals_of(self, source_id: UploadId, /) -> Collection[UploadId]:
+        """Which final uploads wait, or waited, for ``source_id``: all of which were noted before this was
+        called, in no particular order. None, if there is no such upload.
+        """
+        ...
+
+
+def can_concatenate(storage: Storage) -> TypeGuard[ConcatenatingStorage]:
+    """Whether ``storage`` is a ``ConcatenatingStorage``."""
+    return hasattr(storage, "note_final") and hasattr(storage, "finals_of")
+
+
 class Locks(Protocol):
     """Who works on an upload. One holder at a time, among all that share the storage."""
 
@@ -222,7 +282,7 @@ class EventSink(Protocol):
 @frozen(kw_only=True)
 class Hooks:
     """What the application does *before* things happen; each is optional, and what it raises refuses the step
-    and comes out.
+    and comes out. The completion of a partial upload is no such thing: only the final one's is (T-CONC-03).
 
     An upload whose ``before_complete`` raised keeps all its bytes and is asked about again at the next empty
     append or HEAD.

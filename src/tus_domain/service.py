@@ -4,14 +4,13 @@ ports.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from attrs import evolve
 
-from tus_domain import decide
+from tus_domain import concatenation, decide
 from tus_domain.append import Append
 from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Input, Paused, Sealed
 from tus_domain.effects import Commit, Seal, Write
@@ -27,16 +26,18 @@ from tus_domain.errors import (
     VersionConflictError,
 )
 from tus_domain.events import Event, OffsetAdvanced
+from tus_domain.finals import Finals
 from tus_domain.ledger import State
 from tus_domain.policy import Policy
-from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
+from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored, can_concatenate
+from tus_domain.publishing import Publisher
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
 __all__ = ["Uploads"]
 
-_log = logging.getLogger(__name__)
 _NO_HOOKS = Hooks()
+_S = TypeVar("_S", bound=Staging)
 _Opened = AbstractAsyncContextManager[Staging]
 
 
@@ -53,10 +54,12 @@ class Uploads:
         self._storage = storage
         self._locks = locks
         self._clock = clock
-        self._policy = policy
-        self._events = events
+        self._policy = concatenation.restrict(policy, able=can_concatenate(storage))
+        self._publish = Publisher(events)
         self._bodies: set[Body] = set()
         self._running = 0
+        self.finals = Finals(storage, locks, clock, self._policy, self._open, self._finish, self._publish)
+        """The uploads that consist of others."""
 
     @property
     def policy(self) -> Policy:
@@ -91,7 +94,8 @@ class Uploads:
         empty = decide.open_creation(created, evolve(command, checksum=None), now, self._policy)
         # While a hook runs, the upload can be seen, and whoever looks would find it due and complete it too.
         async with nullcontext() if at_once else self._locks.hold(created.upload_id):
-            return await self._take(append, body, self._storage.begin(append.upload), hooks, empty=empty)
+            upload = await self._take(append, body, self._storage.begin(append.upload), hooks, empty=empty)
+        return await self.finals.follow(upload, hooks)
 
     async def find(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
         """The upload as it stands. Whoever writes to it at the moment is asked to stop first, so that the
@@ -103,9 +107,14 @@ class Uploads:
         :raises UploadLockedError: its writer did not stop in time.
         """
         stored = await self._storage.load(upload_id)
+        if stored.upload.final and not stored.upload.complete:
+            return await self.finals.find(stored, hooks)
         if not stored.claimed and not stored.upload.due:
             return decide.present(stored.upload, self._clock.now())
-        async with self._locks.hold(upload_id):
+        return await self.finals.follow(await self._found(stored, hooks), hooks)
+
+    async def _found(self, stored: Stored, hooks: Hooks) -> Upload:
+        async with self._locks.hold(stored.upload.id):
             stored = await self._unclaimed(stored)
             upload = decide.present(stored.upload, self._clock.now())
             if not upload.due:
@@ -114,7 +123,7 @@ class Uploads:
                 async with self._open(self._storage.stage(stored)) as staging:
                     return await self._finish(staging, hooks)
             except VersionConflictError:  # somebody who shares no locks with this process completes it, too
-                stored = await self._storage.load(upload_id)
+                stored = await self._storage.load(stored.upload.id)
                 if stored.upload.due:
                     raise UploadLockedError from None
                 return decide.present(stored.upload, self._clock.now())
@@ -142,7 +151,8 @@ class Uploads:
                 refusal.upload = stored.upload
                 raise
             staged = self._storage.stage(stored, provisional=command.checksum is not None)
-            return await self._take(append, body, staged, hooks)
+            upload = await self._take(append, body, staged, hooks)
+        return await self.finals.follow(upload, hooks)
 
     async def terminate(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
         """End the upload and free its bytes. Whoever writes to it at the moment is asked to stop first.
@@ -205,7 +215,7 @@ class Uploads:
             return await self._finish(staging, hooks)
 
     @asynccontextmanager
-    async def _open(self, opened: _Opened) -> AsyncGenerator[Staging, None]:
+    async def _open(self, opened: AbstractAsyncContextManager[_S]) -> AsyncGenerator[_S, None]:
         """The staging, counted as running. The domain's errors learn there how the upload stands."""
         self._running += 1
         try:
@@ -294,10 +304,9 @@ class Uploads:
         """Complete the staged upload, if it is due."""
         if staging.stored is None:
             raise MisuseError("nothing was committed")
-        if staging.stored.upload.due and hooks.before_complete is not None:
-            upload = await self._record(
-                staging, staging.stored.upload, decide.finalise(staging.stored.upload)
-            )
+        upload = staging.stored.upload
+        if upload.due and not upload.partial and hooks.before_complete is not None:
+            upload = await self._record(staging, upload, decide.finalise(upload))
             await hooks.before_complete(upload)
         return await self._record(staging, staging.stored.upload, decide.finish(staging.stored.upload))
 
@@ -308,13 +317,3 @@ class Uploads:
         await staging.commit(lambda _: after)
         await self._publish(events, after)
         return after
-
-    async def _publish(self, events: Iterable[Event], upload: Upload) -> None:
-        if self._events is None:
-            return
-        for event in events:
-            try:
-                await self._events.publish(event, upload)
-            except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
-                # The bytes are kept and the client must hear so, whatever the audience does.
-                _log.exception("An event sink failed on %s of upload %s.", type(event).__name__, upload.id)

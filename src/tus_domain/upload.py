@@ -14,6 +14,9 @@ step, by two events.
 All that can be derived is derived: an upload is *due* when nothing but its completion is missing, *expired*
 when it is unfinished past its time. A due upload can be RECEIVING still: its last byte came, but the body's
 end did not, and only a clean end may complete.
+
+A final upload of a concatenation takes no bytes from a client. It is RECEIVING until all uploads that it
+consists of are complete; then their bytes become its own, in one step.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from tus_domain.events import (
     UploadTerminated,
 )
 from tus_domain.expiration import is_expired
-from tus_domain.values import CompletionPolicy, Metadata, UploadId
+from tus_domain.values import CompletionPolicy, Concatenation, Metadata, UploadId
 
 __all__ = ["LIFECYCLE", "Phase", "Upload"]
 
@@ -81,6 +84,7 @@ class Upload:
     metadata: Metadata
     created_at: datetime
     expires_at: datetime | None
+    concatenation: Concatenation | None = None
 
     @classmethod
     def created(cls, event: UploadCreated) -> Self:
@@ -94,6 +98,7 @@ class Upload:
             metadata=event.metadata,
             created_at=event.at,
             expires_at=event.expires_at,
+            concatenation=event.concatenation,
         )
 
     @property
@@ -102,10 +107,21 @@ class Upload:
         return self.phase is Phase.COMPLETE
 
     @property
+    def partial(self) -> bool:
+        """Whether the upload is there to be joined with others (T-CONC-02)."""
+        return self.concatenation is not None and not self.concatenation.sources
+
+    @property
+    def final(self) -> bool:
+        """Whether the upload consists of others (T-CONC-04)."""
+        return self.concatenation is not None and not self.partial
+
+    @property
     def due(self) -> bool:
         """Whether nothing but its completion is missing."""
         return self.phase is Phase.FINALISING or (
             self.phase is Phase.RECEIVING
+            and not self.final
             and self.policy is CompletionPolicy.IMPLICIT
             and self.offset == self.length
         )

@@ -13,7 +13,15 @@ from attrs import field, frozen
 
 from tus_domain.errors import InvalidMetadataError, InvalidUploadIdError
 
-__all__ = ["MAX_LENGTH", "CompletionPolicy", "Extension", "Metadata", "UploadId", "decode_base64"]
+__all__ = [
+    "MAX_LENGTH",
+    "CompletionPolicy",
+    "Concatenation",
+    "Extension",
+    "Metadata",
+    "UploadId",
+    "decode_base64",
+]
 
 MAX_LENGTH = 2**63 - 1
 """The largest offset or length, in bytes: what a signed 64-bit file offset can hold."""
@@ -69,6 +77,22 @@ class Extension(StrEnum):
     EXPIRATION = "expiration"
     CHECKSUM = "checksum"
     TERMINATION = "termination"
+    CONCATENATION = "concatenation"
+    CONCATENATION_UNFINISHED = "concatenation-unfinished"
+
+
+@frozen
+class Concatenation:
+    """What an upload is in a concatenation: *partial*, one to be joined with others, or *final*, what comes
+    of joining them.
+
+    ``raw`` is the value of ``Upload-Concat`` as the client gave it, for HEAD to return (T-CONC-17).
+    ``sources`` are the partial uploads that a final one consists of, in their order, the same one perhaps
+    several times; a partial one has none.
+    """
+
+    raw: str
+    sources: tuple[UploadId, ...] = ()
 
 
 def _read_only(values: Mapping[str, bytes]) -> Mapping[str, bytes]:

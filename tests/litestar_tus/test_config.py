@@ -25,6 +25,8 @@ EVERYTHING = {
     "termination",
     "expiration",
     "checksum",
+    "concatenation",
+    "concatenation-unfinished",
 }
 
 
@@ -42,6 +44,7 @@ def test_the_defaults() -> None:
         "metadata_override": None,
         "guards": (),
         "idle_timeout": 60.0,
+        "remove_partials": False,
         "id_factory": None,
         "downloads": False,
         "absolute_location": False,
@@ -178,6 +181,18 @@ def test_a_value_that_cannot_work_is_refused_by_name(config: dict[str, Any]) -> 
         TUSConfig(**config)
 
 
+@pytest.mark.parametrize(
+    ("extensions", "missing"),
+    [
+        (("concatenation",), "concatenation needs creation"),
+        (("creation", "concatenation-unfinished"), "concatenation-unfinished needs concatenation"),
+    ],
+)
+def test_there_is_no_concatenation_without_what_it_needs(extensions: tuple[str, ...], missing: str) -> None:
+    with pytest.raises(ValueError, match=missing):
+        TUSConfig(extensions=extensions)
+
+
 @pytest.mark.clause("T-CWU-02")
 def test_there_is_no_creation_with_upload_without_creation() -> None:
     with pytest.raises(ValueError, match="creation-with-upload needs creation"):
@@ -221,6 +236,10 @@ def test_the_policy_says_the_same() -> None:
     assert policy.lifetime.total_seconds() == 60
     assert TUSConfig(expiration_seconds=None).policy().lifetime is None
     assert TUSConfig().policy().max_size == MAX_LENGTH
+    assert [TUSConfig(remove_partials=each).policy().remove_partials for each in (False, True)] == [
+        False,
+        True,
+    ]
 
 
 def test_two_plugins_serve_in_one_application(backend: str) -> None:

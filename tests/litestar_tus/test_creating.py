@@ -95,23 +95,6 @@ def test_creation_can_be_not_offered(serve: Callable[..., Service]) -> None:
     assert service.stored == {}
 
 
-@pytest.mark.clause("T-CONC-02", "T-CONC-04", "P-OFFERED")
-@pytest.mark.rival("12")
-@pytest.mark.parametrize(
-    "value", ["partial", "final;/files/a /files/b", "final;/files/..%2f..%2fetc", "", "x"]
-)
-@pytest.mark.parametrize("length", [5, None])
-def test_concatenation_is_not_offered(tus: Service, value: str, length: int | None) -> None:
-    """Taking a partial upload for an ordinary one would leave the client with a file it cannot use."""
-    before = set(tus.stored)
-
-    answer = tus.create(Upload_Concat=value, Upload_Length=length)
-
-    assert answer.status_code == 400
-    assert "concatenation" in answer.json()["detail"]
-    assert set(tus.stored) == before
-
-
 # --- metadata -------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tus_adapters.files import Durability, FileLocks, FileStorage
-from tus_adapters.testing import LocksContract, StorageContract
+from tus_adapters.testing import ConcatenationContract, LocksContract, StorageContract
 from tus_domain import UploadId
 
 
-class FilesContract(StorageContract):
+class FilesContract(ConcatenationContract, StorageContract):
     durability: Durability
     large = 100_000
 

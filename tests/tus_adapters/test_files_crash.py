@@ -6,12 +6,12 @@ import pytest
 
 from tests.tus_adapters.disks import DoomedDisk, InPlaceDisk, LateDisk, UnsyncedDisk
 from tus_adapters.files import Disk, Durability, FileStorage
-from tus_adapters.testing import CrashContract, Story
+from tus_adapters.testing import ConcatenationCrashContract, Story
 from tus_domain import Storage, UploadId
 from tus_domain.errors import UploadGoneError
 
 
-class FilesCrashContract(CrashContract):
+class FilesCrashContract(ConcatenationCrashContract):
     """With sizes that make every step occur, and no more of them than needed."""
 
     durability = Durability.COMPLETION

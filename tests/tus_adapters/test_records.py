@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tus_adapters.records import Codec, Record, RecordUnreadableError
 from tus_adapters.testing import uploads
-from tus_domain import CompletionPolicy, Metadata, Phase, Upload, UploadId
+from tus_domain import CompletionPolicy, Concatenation, Metadata, Phase, Upload, UploadId
 
 
 @frozen
@@ -53,6 +53,26 @@ GOLDEN = {
 def test_the_form_is_stable() -> None:
     assert json.loads(CODEC.dump(RECORD)) == GOLDEN
     assert CODEC.load(json.dumps(GOLDEN).encode()) == RECORD
+
+
+def test_uploads_of_a_concatenation_have_a_form_that_older_readers_refuse() -> None:
+    """They would take a final upload for one that can be appended to."""
+    sources = (UploadId("b"), UploadId("a"), UploadId("b"))
+    concatenation = Concatenation("final;/files/b /files/a /files/b", sources)
+    record = evolve(RECORD, upload=evolve(UPLOAD, concatenation=concatenation))
+    assert json.loads(CODEC.dump(record)) == {
+        **GOLDEN,
+        "schema": 2,
+        "concatenation": {"raw": concatenation.raw, "sources": ["b", "a", "b"]},
+    }
+    assert CODEC.load(CODEC.dump(record)) == record
+
+
+@pytest.mark.parametrize("sources", [["../b"], "ab/", None, 7])
+def test_sources_that_are_no_ids_are_no_record(sources: object) -> None:
+    concatenation = {"raw": "final;/files/b", "sources": sources}
+    with pytest.raises(RecordUnreadableError):
+        CODEC.load(json.dumps({**GOLDEN, "schema": 2, "concatenation": concatenation}).encode())
 
 
 def test_what_is_unknown_is_null() -> None:
@@ -102,7 +122,7 @@ def test_every_record_comes_back(upload: Upload, revision: int, birth: str, plac
     assert CODEC.load(CODEC.dump(record)) == record
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 3, "1", None])
 def test_another_schema_is_refused(schema: object) -> None:
     with pytest.raises(RecordUnreadableError, match="schema"):
         CODEC.load(json.dumps({**GOLDEN, "schema": schema}).encode())

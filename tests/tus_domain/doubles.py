@@ -128,7 +128,14 @@ class FaultyStaging:
         if fault is not None:
             await fault.strike()
 
+    async def copy(self, source: Stored, /) -> None:
+        fault = self._storage.fault_of("copy")
+        await self._staging.copy(source)
+        if fault is not None:
+            await fault.strike()
+
     async def discard(self) -> None:
+        self._storage.calls.append("discard")
         await self._staging.discard()
 
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:

@@ -56,6 +56,22 @@ def test_every_error_is_somebodys_fault(error: type[TusError]) -> None:
         (errors.UploadNotFoundError, (), "There is no such upload."),
         (errors.UploadGoneError, (), "The upload is gone; it has to be started anew."),
         (errors.UploadIncompleteError, (), "The upload is not complete; it can be downloaded when it is."),
+        (
+            errors.FinalUploadError,
+            (),
+            "A final upload consists of others; it takes no bytes of its own.",
+        ),
+        (errors.NotPartialError, (), "Only uploads that were created as partial ones can be joined."),
+        (
+            errors.SourceUnfinishedError,
+            (),
+            "The uploads to be joined must be complete: concatenation-unfinished is not offered.",
+        ),
+        (
+            errors.SourceNotFoundError,
+            (),
+            "One of the uploads to be joined does not exist, or not any more.",
+        ),
         (errors.BodyDisconnectedError, (), "The connection was lost."),
         (errors.BodyStalledError, (60,), "No byte of the body came for 60 seconds."),
         (errors.BodyStalledError, (0.5,), "No byte of the body came for 0.5 seconds."),

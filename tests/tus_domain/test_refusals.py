@@ -16,6 +16,7 @@ from tus_domain import decide
 from tus_domain.checksum import Checksum
 from tus_domain.errors import (
     ExtensionDisabledError,
+    FinalUploadError,
     InvalidChecksumError,
     LengthExceededError,
     LengthMismatchError,
@@ -27,8 +28,10 @@ from tus_domain.errors import (
 )
 from tus_domain.policy import Policy
 from tus_domain.upload import Phase
-from tus_domain.values import Extension
+from tus_domain.values import Concatenation, Extension, UploadId
 
+PARTIAL = Concatenation("partial")
+FINAL = Concatenation("final;a", (UploadId("a"),))
 POLICY: dict[str, Any] = {"max_size": 100}
 SHORT_DIGEST = Checksum("sha1", bytes(19))
 UNKNOWN_ALGORITHM = Checksum("crc32", bytes(4))
@@ -114,6 +117,11 @@ CREATE = [
         command={"content_length": None},
     ),
     Breach(
+        "concatenation is disabled",
+        **disabled(Extension.CONCATENATION),
+        command={"concatenation": PARTIAL},
+    ),
+    Breach(
         "the length is negative",
         LengthMismatchError,
         "The length must be 0 at least: so many bytes are there.",
@@ -171,6 +179,12 @@ APPEND = [
         UploadGoneError,
         "The upload is gone; it has to be started anew.",
         upload={"phase": Phase.TERMINATED},
+    ),
+    Breach(
+        "final",
+        FinalUploadError,
+        "A final upload consists of others; it takes no bytes of its own.",
+        upload={"concatenation": FINAL},
     ),
     Breach(
         "the offset is too large", OffsetMismatchError, {"expected": 4, "provided": 5}, command={"offset": 5}

@@ -162,6 +162,8 @@ def test_nothing_else_is_taken_for_base64(text: str) -> None:
 def test_the_names_of_the_extensions_are_those_of_the_protocol() -> None:
     assert sorted(Extension) == [
         "checksum",
+        "concatenation",
+        "concatenation-unfinished",
         "creation",
         "creation-defer-length",
         "creation-with-upload",

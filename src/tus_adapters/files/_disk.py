@@ -5,15 +5,20 @@ They are gathered here so that a test can stop the program between any two of th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 __all__ = ["Disk"]
 
 _MODE = 0o666  # less the umask, like any file the application makes
 _MOST_PIECES = 1024  # IOV_MAX on Linux and macOS
+_AT_ONCE = 1024 * 1024  # bytes that pass through this process at a time where the kernel cannot copy
+_NOT_IN_THE_KERNEL = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV}
+# Linux has it.
+_copy_file_range: Callable[[int, int, int, int, int], int] | None = getattr(os, "copy_file_range", None)
 
 
 class Disk:
@@ -40,6 +45,29 @@ class Disk:
     def write(self, descriptor: int, pieces: Sequence[bytes], position: int) -> int:
         """Write some of ``pieces`` at ``position``, and return how many bytes it was: at least one."""
         return os.pwritev(descriptor, pieces[:_MOST_PIECES], position)
+
+    def copy(self, source: int, target: int, start: int, size: int, position: int) -> int:
+        """Copy some of the ``size`` bytes from ``start`` of one file to ``position`` of another, and return
+        how many it was: none at the source's end. Where the file system can, the bytes are shared.
+        """
+        if _copy_file_range is not None:
+            try:
+                return _copy_file_range(source, target, size, start, position)
+            except OSError as error:
+                if error.errno not in _NOT_IN_THE_KERNEL:
+                    raise
+        data = os.pread(source, min(size, _AT_ONCE), start)
+        return os.pwrite(target, data, position) if data else 0
+
+    def add_line(self, path: str, line: bytes) -> None:
+        """Add a line to the end of a file; make it, if it is not there. What a dead process has left of a
+        line stays a line of its own.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
+        try:
+            os.write(descriptor, b"\n" + line + b"\n")
+        finally:
+            os.close(descriptor)
 
     def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
         """Write ``content`` to a file of that name, whatever was in it; have it survive a loss of power."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
 from tus_adapters.files._disk import Disk
-from tus_adapters.files._staging import FileStaging, Writer
+from tus_adapters.files._staging import FileStaging
 from tus_adapters.files._store import Durability, Store, lock_at_once, open_existing, storage_errors
+from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Stored, Upload, UploadId
 from tus_domain.errors import RequestError, UploadGoneError, UploadNotFoundError, VersionConflictError
@@ -95,6 +96,24 @@ class FileStorage:
                 if stored is not None:
                     yield stored
 
+    async def note_final(self, source_id: UploadId, final_id: UploadId, /) -> None:
+        """Remember who waits for an upload. Not made to survive a loss of power: whoever asks for the final
+        upload completes it as well.
+        """
+        await self._threads.run(self._note_final, source_id, final_id)
+
+    async def finals_of(self, source_id: UploadId, /) -> Collection[UploadId]:
+        """Who waits, or waited, for an upload."""
+        return await self._threads.run(self._finals_of, source_id)
+
+    def _note_final(self, source_id: UploadId, final_id: UploadId) -> None:
+        with storage_errors(source_id):
+            self._store.disk.add_line(self._store.waiting(source_id), final_id.encode())
+
+    def _finals_of(self, source_id: UploadId) -> list[UploadId]:
+        with storage_errors(source_id):
+            return self._store.finals_of(source_id)
+
     def _staging(self, upload_id: UploadId, base: Stored | None) -> FileStaging:
         writer = Writer(self._store, upload_id, base, sync_every=self._sync_every)
         return FileStaging(writer, self._threads, buffer_size=self._buffer_size)
@@ -116,6 +135,8 @@ class FileStorage:
                 # As long as the record is there, nobody can begin anew.
                 self._store.disk.unlink(self._store.fresh_record(upload_id))
                 self._store.disk.unlink(self._store.record(upload_id))
+                if base.upload.partial:
+                    self._store.disk.unlink(self._store.waiting(upload_id))
                 if descriptor is not None:
                     self._store.disk.unlink(data)
                 if self._store.durability is not Durability.NEVER:

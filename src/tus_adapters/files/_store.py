@@ -1,8 +1,8 @@
 """The store: one directory, the names in it, and its records. Everything here blocks and runs in threads.
 
 For an upload ``<id>`` there are ``<id>``, its bytes; ``<id>.info``, its record, replaced as a whole by a
-rename from ``<id>.info.new``; and ``<id>.lock`` while somebody works on it. Ids have no dots, so these never
-meet.
+rename from ``<id>.info.new``; ``<id>.lock`` while somebody works on it; and ``<id>.finals``, the ids of the
+final uploads that wait for it, a line each. Ids have no dots, so these never meet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import functools
 import logging
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -98,6 +98,10 @@ class Store:
         """Where the upload's lock is, while somebody holds it."""
         return self.path(upload_id, ".lock")
 
+    def waiting(self, upload_id: UploadId) -> str:
+        """Where the final uploads are noted that wait for this one."""
+        return self.path(upload_id, ".finals")
+
     def path(self, upload_id: UploadId, suffix: str) -> str:
         """Where one of the upload's files is."""
         # The type has seen to it. That nothing outside the directory is ever touched is worth a second look.
@@ -127,6 +131,18 @@ class Store:
             record = evolve(record, upload=upload)
         self._insist_on_bytes(record.upload)
         return record
+
+    def finals_of(self, upload_id: UploadId) -> list[UploadId]:
+        """Which final uploads are noted. What a process that died has left of a note is none."""
+        try:
+            lines = _read(self.waiting(upload_id)).split(b"\n")
+        except FileNotFoundError:
+            return []
+        found: dict[UploadId, None] = {}
+        for line in lines:
+            with suppress(InvalidUploadIdError):
+                found[UploadId(line.decode("ascii", errors="replace"))] = None
+        return list(found)
 
     def load_stored(self, upload_id: UploadId) -> Stored:
         """The upload, and whether its lock is there. In this order: a lock that is gone has left its

@@ -21,7 +21,7 @@ from tus_adapters.testing.steps import (
     read,
     scanned,
 )
-from tus_domain import MAX_LENGTH, Phase, Upload, UploadId
+from tus_domain import MAX_LENGTH, Phase, Upload, UploadId, can_concatenate
 from tus_domain.errors import MisuseError, UploadNotFoundError
 
 __all__ = ["KeepingTests"]
@@ -162,6 +162,11 @@ class KeepingTests(AdapterTests):
             await self._check_claimed(upload.id, claimed=True)
             await staging.commit(as_kept(upload))
         await self._check_claimed(upload.id, claimed=False)
+
+    async def test_what_can_join_uploads_is_tested_for_it(self) -> None:
+        """It has to keep ``ConcatenationContract``, too."""
+        tested = any(base.__name__ == "ConcatenationContract" for base in type(self).__mro__)
+        assert can_concatenate(self.open_storage()) is tested
 
     async def test_an_upload_that_is_unknown_is_claimed_by_nobody(self) -> None:
         unknown = random_id()

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from tus_domain import MAX_LENGTH, CompletionPolicy, Metadata, Phase, Upload, UploadId
+from tus_domain import MAX_LENGTH, CompletionPolicy, Concatenation, Metadata, Phase, Upload, UploadId
 
 __all__ = ["metadata", "uploads"]
 
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != ",")
-_ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy adds the zone
+_IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", fullmatch=True).map(UploadId)
+_CONCATENATIONS = st.builds(Concatenation, st.text(max_size=40), st.lists(_IDS, max_size=3).map(tuple))
 _PAIRS = st.dictionaries(st.text(_VISIBLE, min_size=1, max_size=20), st.binary(max_size=40), max_size=5)
 
 
@@ -36,10 +37,7 @@ def uploads(draw: st.DrawFn, *, largest_offset: int = 100) -> Upload:
     offset = draw(st.integers(0, largest_offset))
     length = draw(st.one_of(st.none(), st.integers(offset, offset + 1000), st.integers(offset, MAX_LENGTH)))
     return Upload(
-        id=UploadId(
-            draw(st.text(_ALPHANUMERIC, min_size=1, max_size=1))
-            + draw(st.text(_ALPHANUMERIC + "_-", max_size=127))
-        ),
+        id=draw(_IDS),
         offset=offset,
         length=length if phase is Phase.RECEIVING else offset,
         phase=phase,
@@ -47,4 +45,5 @@ def uploads(draw: st.DrawFn, *, largest_offset: int = 100) -> Upload:
         metadata=draw(metadata()),
         created_at=draw(_TIMES),
         expires_at=draw(st.one_of(st.none(), _TIMES)),
+        concatenation=draw(st.one_of(st.none(), _CONCATENATIONS)),
     )

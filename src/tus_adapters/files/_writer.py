@@ -1,0 +1,249 @@
+"""Writer: the half of a staging that blocks.
+
+Who may write is settled by a lock on the data file itself, held from the first byte to the commit, and by the
+record's version, compared under it. So a second writer from the same base is turned away before it has
+touched a byte, whatever locks the caller uses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from tus_adapters.files._source import Source
+from tus_adapters.files._store import (
+    Durability,
+    FileRecord,
+    Placement,
+    Store,
+    boot_id,
+    lock_at_once,
+    open_existing,
+    storage_errors,
+)
+from tus_domain import Phase, Stored, Upload, UploadId
+from tus_domain.errors import (
+    ContentionError,
+    StorageError,
+    StorageFullError,
+    TusError,
+    UploadExistsError,
+    VersionConflictError,
+)
+
+__all__ = ["Writer"]
+
+_ROOM = 16 * 1024  # bytes: a few blocks of any file system
+
+
+class Writer:
+    """Writes one file. In one thread at a time."""
+
+    def __init__(self, store: Store, upload_id: UploadId, base: Stored | None, *, sync_every: int) -> None:
+        self.stored = base
+        self.failed: TusError | None = None
+        """Why not all that was written since the last commit could be kept."""
+        self._store = store
+        self._id = upload_id
+        self._sync_every = sync_every
+        self._descriptor: int | None = None
+        self._record: FileRecord | None = None
+        self._end = 0
+        self._synced = 0
+
+    @property
+    def writing(self) -> bool:
+        """Whether there are bytes that were not committed, and a file to let go of."""
+        return self._descriptor is not None
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Write behind what is written. If not all fits, what does is kept; ``failed`` tells."""
+        if self.failed is not None:
+            return  # what follows bytes that are missing has no place
+        try:
+            with storage_errors(self._id):
+                descriptor = self._open()
+                while pieces:
+                    done = self._store.disk.write(descriptor, pieces, self._end)
+                    self._end += done
+                    pieces = _after(pieces, done)
+        except TusError as error:
+            self.failed = error
+        except BaseException:
+            self.failed = StorageError()
+            raise
+
+    def open_source(self, pieces: list[bytes], source: Stored) -> Source:
+        """Write what is left, and open the file of an upload whose bytes are to follow.
+
+        :raises UploadNotFoundError, UploadGoneError: it is not there, or not as it was.
+        """
+        self.write(pieces)
+        if self.failed is not None:
+            raise self.failed
+        with storage_errors(source.upload.id):
+            self._open()
+            return Source(self._store, source)
+
+    def copy(self, source: Source) -> None:
+        """Copy the next bytes of ``source`` behind what is written."""
+        try:
+            with storage_errors(self._id):
+                done = source.copy(self._open(), self._end)
+        except StorageError as error:
+            self.failed = error
+            raise
+        self._end += done
+
+    def commit(self, pieces: list[bytes], settle: Callable[[int], Upload]) -> Stored:
+        """Write, seal, settle and record; then let go of the file."""
+        self.write(pieces)
+        if isinstance(self.failed, ContentionError):
+            raise self.failed
+        with storage_errors(self._id):
+            descriptor = self._open()
+            if isinstance(self.failed, StorageFullError):
+                self._make_room(descriptor)
+            upload = self._settled(settle)
+            durably = self._sync(descriptor, upload)
+            stored = self._save(upload, durably=durably)
+            self._close()
+        failed, self.failed = self.failed, None
+        if failed is not None:
+            raise failed
+        return stored
+
+    def discard(self) -> None:
+        """Cut off what was written since the last commit. What could not be kept matters no more."""
+        if isinstance(self.failed, ContentionError):
+            return
+        self.failed = None
+        if self._descriptor is not None:
+            with storage_errors(self._id):
+                self._end = self._committed
+                self._synced = min(self._synced, self._end)
+                self._store.disk.truncate(self._descriptor, self._end)
+
+    def abandon(self) -> None:
+        """Let go of the file; of a new upload that was never committed, nothing is left."""
+        with storage_errors(self._id):
+            try:
+                if self.stored is None:
+                    # A commit may have failed when the record had its name already.
+                    self._store.disk.unlink(self._store.fresh_record(self._id))
+                    self._store.disk.unlink(self._store.record(self._id))
+                    self._store.disk.unlink(self._store.data(self._id))
+            finally:
+                self._close()
+
+    @property
+    def _committed(self) -> int:
+        return 0 if self.stored is None else self.stored.upload.offset
+
+    def _settled(self, settle: Callable[[int], Upload]) -> Upload:
+        try:
+            return settle(self._end)
+        except StorageError as refusal:
+            if self.failed is not None:
+                raise self.failed from refusal  # why only a part could be kept says more than that it was one
+            raise
+
+    def _save(self, upload: Upload, *, durably: bool) -> Stored:
+        placement = Placement(min(self._synced, upload.offset), boot_id())
+        # Noted before it is saved: if that fails half-way, the next try must be another revision.
+        self._record = record = FileRecord.following(self._record, upload, placement)
+        # A record that counts synced bytes is not replaced by one that a loss of power may leave empty.
+        self._store.save(record, durably=durably or placement.synced > 0)
+        # From here on everybody sees it, whatever comes of making it durable.
+        self.stored = stored = Stored(upload, record.version)
+        if durably:
+            self._store.sync_names()
+        return stored
+
+    def _make_room(self, descriptor: int) -> None:
+        """Give up the last bytes for the record that is to count the others: it needs room as well."""
+        self._end = max(self._committed, self._end - _ROOM)
+        self._store.disk.truncate(descriptor, self._end)
+
+    def _sync(self, descriptor: int, upload: Upload) -> bool:
+        """Make the bytes durable, if it is time to."""
+        durability = self._store.durability
+        unsynced = upload.offset - self._synced
+        due = durability is Durability.COMMIT or (
+            durability is Durability.COMPLETION
+            and (upload.phase is not Phase.RECEIVING or unsynced >= self._sync_every)
+        )
+        if due:
+            self._store.disk.sync(descriptor)
+            self._synced = self._end
+        return due
+
+    def _open(self) -> int:
+        """The data file, locked, which ends where the next byte goes."""
+        if self._descriptor is None:
+            if self.stored is None:
+                self._descriptor = self._create()
+            else:
+                self._descriptor = self._reopen(self.stored)
+        return self._descriptor
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            self._store.disk.close(descriptor)
+
+    def _create(self) -> int:
+        path = self._store.data(self._id)
+        # Looked at before the file is made: an application may have moved the one of a complete upload away.
+        if self._taken():
+            raise UploadExistsError
+        try:
+            descriptor = self._store.disk.open_or_create(path)
+        except FileNotFoundError:
+            self._store.disk.make_directory(self._store.directory)
+            descriptor = self._store.disk.open_or_create(path)
+        try:
+            # A file without a record is the stray of a process that died: its name is free, its bytes are
+            # nobody's.
+            status = lock_at_once(descriptor)
+            if status is None or self._taken():
+                raise UploadExistsError
+            self._trim(descriptor, status)
+        except BaseException:
+            self._store.disk.close(descriptor)
+            raise
+        return descriptor
+
+    def _reopen(self, base: Stored) -> int:
+        descriptor = open_existing(self._store.data(self._id))
+        if descriptor is None:
+            raise VersionConflictError
+        try:
+            status = lock_at_once(descriptor)
+            if status is None:
+                raise VersionConflictError
+            self._record = self._store.expect(base)
+            self._end = base.upload.offset
+            self._synced = min(self._record.placement.synced, self._end)
+            self._trim(descriptor, status)
+        except BaseException:
+            self._store.disk.close(descriptor)
+            raise
+        return descriptor
+
+    def _taken(self) -> bool:
+        return os.access(self._store.record(self._id), os.F_OK)
+
+    def _trim(self, descriptor: int, status: os.stat_result) -> None:
+        """Cut off what some writer left behind the committed offset."""
+        if status.st_size > self._end:
+            self._store.disk.truncate(descriptor, self._end)
+
+
+def _after(pieces: list[bytes], done: int) -> list[bytes]:
+    """What is left of ``pieces`` when their first ``done`` bytes are gone."""
+    for index, piece in enumerate(pieces):
+        if done < len(piece):
+            return [piece[done:], *pieces[index + 1 :]]
+        done -= len(piece)
+    return []

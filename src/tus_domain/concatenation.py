@@ -1,0 +1,118 @@
+"""Concatenation: which uploads may be joined, and what comes of it.
+
+Pure, as ``decide`` is. ``finals`` does what is decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from tus_domain.commands import Concatenate
+from tus_domain.errors import (
+    MisuseError,
+    NotPartialError,
+    SourceUnfinishedError,
+    UploadGoneError,
+    UploadTooLargeError,
+)
+from tus_domain.events import (
+    Event,
+    LengthDeclared,
+    OffsetAdvanced,
+    UploadCompleted,
+    UploadCreated,
+    UploadFinalising,
+)
+from tus_domain.expiration import expires_at
+from tus_domain.policy import Policy
+from tus_domain.upload import Upload
+from tus_domain.values import Extension, UploadId
+
+__all__ = ["all_complete", "begin", "final_id", "foreseen", "join", "restrict", "total"]
+
+_NEEDED = frozenset({Extension.CONCATENATION, Extension.CONCATENATION_UNFINISHED})
+
+
+def restrict(policy: Policy, *, able: bool) -> Policy:
+    """The policy without what the storage is not ``able`` to do: what is announced works (T-CONC-01)."""
+    return policy if able else evolve(policy, extensions=policy.extensions - _NEEDED)
+
+
+def final_id(command: Concatenate) -> UploadId:
+    """The id of the final upload that ``command`` begins: the same one for the same sources and metadata.
+
+    So whoever asks again, because the answer was lost, finds what the first request has made. It is as hard
+    to guess as the ids that it is made from.
+    """
+    sources = ",".join(command.concatenation.sources)
+    return UploadId(hashlib.sha256(f"{sources} {command.metadata.raw or ''}".encode()).hexdigest()[:32])
+
+
+def begin(
+    command: Concatenate, upload_id: UploadId, sources: Iterable[Upload], now: datetime, policy: Policy
+) -> UploadCreated:
+    """Begin a final upload; nothing exists yet, and hooks may still change the event.
+
+    :param sources: the uploads that it consists of, as they are now.
+    :raises NotPartialError: one of them is no partial upload.
+    :raises SourceUnfinishedError: one of them is not complete, and that is not offered (T-CONC-08).
+    :raises UploadTooLargeError: together they are over the limit (T-CRE-05).
+    """
+    sources = tuple(sources)
+    if not sources:
+        raise MisuseError("a final upload consists of others")
+    if not all(source.partial for source in sources):
+        raise NotPartialError
+    if not all_complete(sources) and Extension.CONCATENATION_UNFINISHED not in policy.extensions:
+        raise SourceUnfinishedError
+    _check_size(sources, policy)
+    expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
+    return UploadCreated(
+        upload_id, total(sources), command.metadata, command.policy, now, expires, command.concatenation
+    )
+
+
+def all_complete(sources: Iterable[Upload]) -> bool:
+    """Whether the sources can be joined now."""
+    return all(source.complete for source in sources)
+
+
+def total(sources: Iterable[Upload]) -> int | None:
+    """How many bytes the sources have together (T-CONC-06); ``None`` while one of them has not said."""
+    lengths = [source.length for source in sources]
+    known = [length for length in lengths if length is not None]
+    return sum(known) if len(known) == len(lengths) else None
+
+
+def foreseen(upload: Upload, sources: Iterable[Upload]) -> Upload:
+    """A final upload that waits for its sources, with its length as far as that can be told (T-CONC-16)."""
+    return evolve(upload, length=total(sources))
+
+
+def join(
+    upload: Upload, sources: Sequence[Upload], policy: Policy, *, finish_at_once: bool
+) -> tuple[Event, ...]:
+    """What happens to a final upload when it gets the bytes of its sources, all of them complete.
+
+    :raises UploadTooLargeError: there are more than an upload may have.
+    :raises UploadGoneError: there are not as many as was foreseen: a source was replaced by another.
+    """
+    _check_size(sources, policy)
+    length = sum(source.offset for source in sources)
+    if upload.length not in (None, length):
+        raise UploadGoneError
+    declared = (LengthDeclared(length),) if upload.length is None else ()
+    kept = (OffsetAdvanced(length),) if length else ()
+    completed = (UploadCompleted(),) if finish_at_once else ()
+    return (*declared, *kept, UploadFinalising(), *completed)
+
+
+def _check_size(sources: Iterable[Upload], policy: Policy) -> None:
+    """At least so many bytes it will be: a length that is not known yet is not below the offset."""
+    least = sum(source.offset if source.length is None else source.length for source in sources)
+    if least > policy.max_size:
+        raise UploadTooLargeError(policy.max_size)
