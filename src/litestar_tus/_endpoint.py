@@ -64,9 +64,9 @@ class Endpoint:
             }
         )
 
-    async def handle(self, request: Request[Any, Any, Any]) -> Answer:
-        """Answer one request."""
-        exchange = Exchange(request, self._idle_timeout)
+    async def handle(self, request: Request[Any, Any, Any], given: Mapping[str, Any]) -> Answer:
+        """Answer one request. ``given`` are the dependencies that the hooks want."""
+        exchange = Exchange(request, given, self._idle_timeout)
         try:
             return await self._dispatch(exchange)
         except TusError as error:
@@ -116,14 +116,12 @@ class Endpoint:
             if command.content_length is not None or not await exchange.body.is_empty():
                 raise UnsupportedMediaTypeError
             command = evolve(command, content_length=0)
-        upload = await self._uploads.create(
-            command, exchange.body, hooks=self._hooks.create(exchange.request)
-        )
+        upload = await self._uploads.create(command, exchange.body, hooks=self._hooks.create(exchange))
         where = {"location": exchange.location(upload.id), "content-length": "0"}
         return Answer(201, where | offset_headers(upload))
 
     async def _head(self, exchange: Exchange) -> Answer:
-        upload = await self._uploads.find(exchange.upload_id(), hooks=self._hooks.append())
+        upload = await self._uploads.find(exchange.upload_id(), hooks=self._hooks.append(exchange))
         return Answer(200, NO_STORE | state_headers(upload))
 
     async def _patch(self, exchange: Exchange) -> Answer:
@@ -141,11 +139,12 @@ class Endpoint:
             checksum=exchange.checksum(),
         )
         with self._pauses.watch(exchange.body):
-            upload = await self._uploads.append(upload_id, command, exchange.body, hooks=self._hooks.append())
+            hooks = self._hooks.append(exchange)
+            upload = await self._uploads.append(upload_id, command, exchange.body, hooks=hooks)
         return Answer(204, offset_headers(upload))
 
     async def _delete(self, exchange: Exchange) -> Answer:
-        await self._uploads.terminate(exchange.upload_id(), hooks=self._hooks.terminate())
+        await self._uploads.terminate(exchange.upload_id(), hooks=self._hooks.terminate(exchange))
         return Answer(204, {})
 
     def _made_id(self) -> UploadId:

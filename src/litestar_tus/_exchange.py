@@ -18,7 +18,7 @@ from litestar_tus._problems import (
     status_of,
     to_json,
 )
-from tus_domain import Checksum, UploadId
+from tus_domain import Checksum, Upload, UploadId
 from tus_domain.errors import (
     BodyLostError,
     TusError,
@@ -46,8 +46,12 @@ _RETRY_AFTER = "5"  # seconds in which a store may be back
 class Exchange:
     """One request, read the way this protocol reads it, and what its answer needs."""
 
-    def __init__(self, request: Request[Any, Any, Any], idle_timeout: float) -> None:
+    def __init__(
+        self, request: Request[Any, Any, Any], given: Mapping[str, Any], idle_timeout: float
+    ) -> None:
         self.request = request
+        self.given = given
+        """Litestar's dependencies that the application's hooks want."""
         self.scope: Mapping[str, Any] = request.scope
         self.headers = RequestHeaders(self.scope["headers"])
         self.content_length = _content_length(self.scope, self.headers)
@@ -122,6 +126,11 @@ class Exchange:
             path = f"/{quote(root)}{path}"
         return f"{path.rstrip('/')}/{upload_id}"
 
+    def standing(self, upload: Upload) -> dict[str, str]:
+        """Where an upload is that was not refused as a whole, and how it stands."""
+        where = {} if self.name is not None else {"location": self.location(upload.id)}
+        return offset_headers(upload) | where
+
     def refuse(self, error: TusError) -> Answer:
         """The answer to an error: what went wrong, and what the client needs to go on."""
         status, _ = status_of(error)
@@ -132,9 +141,7 @@ class Exchange:
         elif isinstance(error, MethodNotAllowedError):
             headers["allow"] = ", ".join(error.allowed)
         elif upload is not None and not isinstance(error, _OUTDATED):
-            headers |= offset_headers(upload)
-            if self.name is None:
-                headers["location"] = self.location(upload.id)
+            headers |= self.standing(upload)
         if status == 503:
             headers["retry-after"] = _RETRY_AFTER
         if self._must_close(error):

@@ -10,22 +10,17 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 from attrs.validators import is_callable, optional
-from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.utils.path import normalize_path
 
+from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride
 from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId
 
-__all__ = ["Guard", "MetadataOverride", "TUSConfig"]
+__all__ = ["Guard", "TUSConfig"]
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None] | None]
 """A Litestar guard."""
-
-MetadataOverride = Callable[
-    [Request[Any, Any, Any], dict[str, bytes]], dict[str, bytes] | Awaitable[dict[str, bytes]]
-]
-"""Given the creating request and the client's metadata, decoded: what the application works with instead."""
 
 Check = Callable[[Any, "Attribute[Any]", Any], None]
 _CENTURY = 100 * 365 * 86400
@@ -101,6 +96,20 @@ class TUSConfig:
     runs in a thread. What it raises refuses the upload; Litestar's exceptions come out with their status.
     The client's own metadata is what HEAD goes on to show it.
     """
+    before_create: BeforeCreate | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, new_upload) -> new_upload``, run before an upload is created, after
+    ``metadata_override``. May change its id, metadata, expiry and limit; nothing is stored if it raises.
+
+    All hooks can be sync, and run in a thread then, or async. Further parameters without a default are
+    dependencies of Litestar's, by their names. What a hook raises refuses the step; Litestar's exceptions
+    come out with their status.
+    """
+    before_complete: BeforeStep | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, upload_info)``, run when all bytes are kept and before the upload is complete. If it
+    raises, the upload keeps its bytes, and the hook runs again at the next HEAD or empty PATCH.
+    """
+    before_terminate: BeforeStep | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, upload_info)``, run before a client's DELETE removes an upload."""
     guards: Sequence[Guard] = ()
     """Litestar guards of the endpoints, besides the application's own. They run before a byte of the body
     is read.

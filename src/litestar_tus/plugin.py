@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import anyio
-from litestar import HttpMethod, Litestar, Request, route
+from litestar import HttpMethod, Litestar, route
 from litestar.config.app import AppConfig
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import InitPlugin
 from litestar.types import ASGIApp, Message, Scope
 from litestar.utils.path import join_paths
 
+from litestar_tus._calls import with_dependencies
 from litestar_tus._endpoint import Endpoint
 from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
@@ -49,14 +50,11 @@ class TUSPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the endpoints to the application."""
-        endpoint = Endpoint(
-            self.config,
-            self.uploads,
-            RequestHooks(self.config, self._events),
-            self._pauses,
-            self.config.id_factory or new_id,
-        )
-        app_config.route_handlers.append(_handler(self.config, endpoint))
+        hooks = RequestHooks(self.config, self._events)
+        new = self.config.id_factory or new_id
+        endpoint = Endpoint(self.config, self.uploads, hooks, self._pauses, new)
+        handle = with_dependencies(endpoint.handle, hooks.dependencies)
+        app_config.route_handlers.append(_handler(self.config, handle))
         prefix = join_paths([app_config.path, self.config.path_prefix])
         app_config.before_send.append(_finish(prefix, endpoint.discovery))
         app_config.lifespan.append(self._run)  # pyright: ignore[reportUnknownMemberType]
@@ -85,14 +83,10 @@ class TUSPlugin(InitPlugin):
                 await anyio.sleep(0.01)
 
 
-def _handler(config: TUSConfig, endpoint: Endpoint) -> HTTPRouteHandler:
+def _handler(config: TUSConfig, handle: Callable[..., Awaitable[ASGIApp]]) -> HTTPRouteHandler:
     """One handler for all methods and all paths below the prefix, so that all that comes is answered by
     the rules of the protocol.
     """
-
-    async def tus(request: Request[Any, Any, Any]) -> ASGIApp:
-        return await endpoint.handle(request)
-
     prefix = config.path_prefix
     return route(
         [prefix, f"{prefix.rstrip('/')}/{{upload_id:path}}"],
@@ -104,7 +98,7 @@ def _handler(config: TUSConfig, endpoint: Endpoint) -> HTTPRouteHandler:
         opt={"exclude_from_csrf": True},
         request_max_body_size=None,
         include_in_schema=False,
-    )(tus)
+    )(handle)
 
 
 def _finish(prefix: str, discovery: Mapping[str, str]) -> Callable[[Message, Scope], Any]:

@@ -114,7 +114,9 @@ def _converter() -> Converter:
     converter.register_unstructure_hook(Metadata, _dump_metadata)
     converter.register_structure_hook(Metadata, lambda body, _: _load_metadata(body))
     converter.register_structure_hook(Upload, make_dict_structure_fn(Upload, converter))
-    converter.register_unstructure_hook(Upload, make_dict_unstructure_fn(Upload, converter))
+    # What came after the first version has a default, and is left out where it says nothing.
+    dump = make_dict_unstructure_fn(Upload, converter, _cattrs_omit_if_default=True)
+    converter.register_unstructure_hook(Upload, dump)
     return converter
 
 

@@ -69,7 +69,13 @@ def open_creation(
     *,
     finish_at_once: bool = True,
 ) -> Append:
-    """Take in the body of a creation, which may be empty."""
+    """Take in the body of a creation, which may be empty.
+
+    :raises UploadTooLargeError: it, or the announced body, is over the upload's own limit.
+    """
+    policy = policy.limited_to(created.max_size)
+    _check_length(created.length, 0, policy)
+    _check_room(command.content_length, created.length, 0, policy)
     return Append(
         Upload.created(created),
         policy,
@@ -107,6 +113,7 @@ def append(
         be verified.
     """
     present(upload, now)
+    policy = policy.limited_to(upload.max_size)
     if command.offset != upload.offset:
         raise OffsetMismatchError(upload.offset, command.offset)
     if upload.length is not None and command.length not in (None, upload.length):

@@ -23,7 +23,9 @@ __all__ = [
 
 @frozen
 class UploadCreated:
-    """An upload began. ``length`` is in bytes, ``None`` while it is deferred."""
+    """An upload began. ``length`` is in bytes, ``None`` while it is deferred. ``max_size`` is a limit of its
+    own, in bytes; ``None``: the policy's only.
+    """
 
     upload_id: UploadId
     length: int | None
@@ -31,6 +33,7 @@ class UploadCreated:
     policy: CompletionPolicy
     at: datetime
     expires_at: datetime | None
+    max_size: int | None = None
 
 
 @frozen

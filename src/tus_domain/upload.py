@@ -70,7 +70,7 @@ class Upload:
     """One upload. Immutable: events make a new one.
 
     ``offset`` is how many bytes are kept, ``length`` how many there will be (``None`` while deferred); both
-    in bytes.
+    in bytes. ``max_size`` is the most that it may have, where that is less than the policy's; in bytes.
     """
 
     id: UploadId
@@ -81,6 +81,7 @@ class Upload:
     metadata: Metadata
     created_at: datetime
     expires_at: datetime | None
+    max_size: int | None = None
 
     @classmethod
     def created(cls, event: UploadCreated) -> Self:
@@ -94,6 +95,7 @@ class Upload:
             metadata=event.metadata,
             created_at=event.at,
             expires_at=event.expires_at,
+            max_size=event.max_size,
         )
 
     @property

@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
@@ -79,6 +80,13 @@ def test_metadata_that_no_client_could_have_sent_comes_back() -> None:
     for metadata in (Metadata("not % metadata"), Metadata(None, {"key": b""}), Metadata("  ", {})):
         record = evolve(RECORD, upload=evolve(UPLOAD, metadata=metadata))
         assert CODEC.load(CODEC.dump(record)) == record
+
+
+@pytest.mark.parametrize("said", [{"max_size": 4096}])
+def test_what_came_after_the_first_version_is_there_where_it_says_something(said: dict[str, Any]) -> None:
+    record = evolve(RECORD, upload=evolve(UPLOAD, **said))
+    assert json.loads(CODEC.dump(record)) == GOLDEN | said
+    assert CODEC.load(CODEC.dump(record)) == record
 
 
 def test_what_a_later_version_adds_is_ignored() -> None:

@@ -84,6 +84,7 @@ class Oracle:
             policy=policy,
             at=self.now,
             expires_at=expires,
+            max_size=None,
         )
         came = b""
         for piece in body["pieces"]:
