@@ -89,6 +89,7 @@ class Endpoint:
         exchange.check_version(may_be_missing=handler is None or method == HTTPMethod.HEAD)
         if handler is None:
             raise MethodNotAllowedError(("OPTIONS", *served))
+        exchange.asker = await self._hooks.asker(exchange)
         return await handler(exchange)
 
     async def _create(self, exchange: Exchange) -> Answer:
@@ -109,6 +110,7 @@ class Endpoint:
             metadata=Metadata.parse(headers.joined("upload-metadata") or ""),
             content_length=exchange.content_length,
             checksum=exchange.checksum(),
+            owner=exchange.asker.name,
         )
         if headers.media_type() != _CHUNK_TYPE and command.content_length != 0:
             # Some stacks force a type upon a request without a body (T-CWU-03). Only where the headers leave
@@ -121,7 +123,8 @@ class Endpoint:
         return Answer(201, where | offset_headers(upload))
 
     async def _head(self, exchange: Exchange) -> Answer:
-        upload = await self._uploads.find(exchange.upload_id(), hooks=self._hooks.append(exchange))
+        hooks = self._hooks.append(exchange)
+        upload = await self._uploads.find(exchange.upload_id(), asker=exchange.asker, hooks=hooks)
         return Answer(200, NO_STORE | state_headers(upload))
 
     async def _patch(self, exchange: Exchange) -> Answer:
@@ -140,11 +143,14 @@ class Endpoint:
         )
         with self._pauses.watch(exchange.body):
             hooks = self._hooks.append(exchange)
-            upload = await self._uploads.append(upload_id, command, exchange.body, hooks=hooks)
+            upload = await self._uploads.append(
+                upload_id, command, exchange.body, asker=exchange.asker, hooks=hooks
+            )
         return Answer(204, offset_headers(upload))
 
     async def _delete(self, exchange: Exchange) -> Answer:
-        await self._uploads.terminate(exchange.upload_id(), hooks=self._hooks.terminate(exchange))
+        hooks = self._hooks.terminate(exchange)
+        await self._uploads.terminate(exchange.upload_id(), asker=exchange.asker, hooks=hooks)
         return Answer(204, {})
 
     def _made_id(self) -> UploadId:

@@ -18,7 +18,7 @@ from litestar_tus._problems import (
     status_of,
     to_json,
 )
-from tus_domain import Checksum, Upload, UploadId
+from tus_domain import Asker, Checksum, Upload, UploadId
 from tus_domain.errors import (
     BodyLostError,
     TusError,
@@ -56,6 +56,8 @@ class Exchange:
         self.headers = RequestHeaders(self.scope["headers"])
         self.content_length = _content_length(self.scope, self.headers)
         self.body = RequestBody(request.receive, length=self.content_length, idle_timeout=idle_timeout)
+        self.asker = Asker(None)
+        """Who asks; nobody known, until the application has told."""
         tail: str = self.scope["path_params"].get("upload_id", "")
         self.name = tail.strip("/") or None
         """What stands in the place of the upload's id; ``None`` if the request is to the collection."""

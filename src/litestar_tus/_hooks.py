@@ -13,7 +13,7 @@ from litestar_tus._exchange import Exchange
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents, TUSEvent, UploadInfo
 from litestar_tus.hooks import NewUpload
-from tus_domain import Hooks, Metadata, Upload, UploadId
+from tus_domain import OPERATOR, Asker, Hooks, Metadata, Upload, UploadId
 from tus_domain.errors import InvalidUploadIdError
 from tus_domain.events import UploadCreated
 
@@ -33,12 +33,19 @@ class RequestHooks:
         self._create = _call(config.before_create)
         self._complete = _call(config.before_complete)
         self._terminate = _call(config.before_terminate)
+        self._owner = None if config.owner is None else Call(config.owner, arguments=1)
 
     @property
     def dependencies(self) -> Iterator[str]:
         """The names of Litestar's dependencies that the application's hooks want."""
-        for call in (self._override, self._create, self._complete, self._terminate):
+        for call in (self._override, self._create, self._complete, self._terminate, self._owner):
             yield from () if call is None else call.dependencies
+
+    async def asker(self, exchange: Exchange) -> Asker:
+        """Who asks. Everybody may use everything where the application does not tell."""
+        if self._owner is None:
+            return OPERATOR
+        return Asker(_owner(await self._owner(exchange.request, given=exchange.given), "owner"))
 
     def create(self, exchange: Exchange) -> Hooks:
         """Hooks of a creation."""
@@ -102,6 +109,7 @@ def _asked(event: UploadCreated) -> NewUpload:
         metadata=event.metadata.values,
         expires_at=event.expires_at,
         max_size=event.max_size,
+        owner=event.owner,
     )
 
 
@@ -127,7 +135,14 @@ def _changed(event: UploadCreated, asked: NewUpload, answered: object) -> Upload
         metadata=Metadata(event.metadata.raw, values),
         max_size=_limit(answered.max_size),
         expires_at=expires,
+        owner=_owner(answered.owner, "before_create"),
     )
+
+
+def _owner(name: object, who: str) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    raise TypeError(f"{who} must return an owner that is a str or None")
 
 
 def _limit(size: object) -> int | None:

@@ -14,7 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.utils.path import normalize_path
 
-from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride
+from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride, Owner
 from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId
 
 __all__ = ["Guard", "TUSConfig"]
@@ -110,6 +110,11 @@ class TUSConfig:
     """
     before_terminate: BeforeStep | None = field(default=None, validator=optional(is_callable()))
     """Hook ``(request, upload_info)``, run before a client's DELETE removes an upload."""
+    owner: Owner | None = field(default=None, validator=optional(is_callable()))
+    """Function ``(request) -> owner``, called like a hook on each request to an upload or for a new one,
+    before the body is read. Uploads belong to whom it returned when they were created; anybody else is told
+    that there is no such upload. One without an owner is for whoever knows its address.
+    """
     guards: Sequence[Guard] = ()
     """Litestar guards of the endpoints, besides the application's own. They run before a byte of the body
     is read.

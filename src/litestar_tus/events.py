@@ -59,6 +59,8 @@ class UploadInfo:
     expires_at: datetime | None
     """When the upload expires if it is not complete by then; ``None``: never."""
     complete: bool
+    owner: str | None = None
+    """Whose it is; ``None``: nobody's."""
 
     @classmethod
     def of(cls, upload: Upload) -> Self:
@@ -71,6 +73,7 @@ class UploadInfo:
             created_at=upload.created_at,
             expires_at=upload.expires_at,
             complete=upload.complete,
+            owner=upload.owner,
         )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-__all__ = ["BeforeCreate", "BeforeStep", "MetadataOverride", "NewUpload"]
+__all__ = ["BeforeCreate", "BeforeStep", "MetadataOverride", "NewUpload", "Owner"]
 
 
 @frozen(kw_only=True)
@@ -26,12 +26,17 @@ class NewUpload:
     """When the upload expires if it is not complete by then; ``None``: never."""
     max_size: int | None = None
     """How large this upload may be, where that is less than the server's ``max_size``."""
+    owner: str | None = None
+    """Whose it is; ``None``: nobody's, and for whoever knows its address."""
 
 
 MetadataOverride = Callable[..., dict[str, bytes] | Awaitable[dict[str, bytes]]]
 """``(request, metadata) -> metadata``: given the creating request and the client's metadata, decoded; returns
 what the application works with instead.
 """
+
+Owner = Callable[..., str | Awaitable[str | None] | None]
+"""``(request) -> owner``: who asks, by a name that never becomes somebody else's; ``None``: nobody known."""
 
 BeforeCreate = Callable[..., NewUpload | Awaitable[NewUpload | None] | None]
 """``(request, new_upload) -> new_upload``, or ``None`` to leave it as it is."""

@@ -24,8 +24,10 @@ from tus_domain.errors import InvalidMetadataError, TusError
 
 __all__ = ["Codec", "Record", "RecordUnreadableError"]
 
-SCHEMA = 1
-"""Raised by one when a record of the old form could be misread as the new, or the other way round."""
+SCHEMAS = (1, 2)
+"""Which forms are read. There is another when a record of the old form could be misread as the new, or the
+other way round: who knows only the first would show an upload that has an owner to everybody.
+"""
 
 Placement = TypeVar("Placement", bound=AttrsInstance)
 
@@ -86,7 +88,8 @@ class Codec(Generic[Placement]):
     def dump(self, record: Record[Placement]) -> bytes:
         """The record as JSON."""
         upload: dict[str, Any] = self._converter.unstructure(record.upload)
-        body = {"schema": SCHEMA, "revision": record.revision, "birth": record.birth, **upload}
+        schema = 1 if record.upload.owner is None else 2
+        body = {"schema": schema, "revision": record.revision, "birth": record.birth, **upload}
         body["placement"] = self._converter.unstructure(record.placement)
         return json.dumps(body).encode()
 
@@ -97,8 +100,8 @@ class Codec(Generic[Placement]):
         """
         try:
             body = json.loads(data)
-            if body["schema"] != SCHEMA:
-                raise RecordUnreadableError(f"schema {body['schema']!r}, not {SCHEMA}")
+            if body["schema"] not in SCHEMAS:
+                raise RecordUnreadableError(f"schema {body['schema']!r}, none of {SCHEMAS}")
             upload = self._converter.structure(body, Upload)
             placement = self._converter.structure(body["placement"], self._placement)
             return Record(upload, int(body["revision"]), str(body["birth"]), placement)

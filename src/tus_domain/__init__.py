@@ -5,6 +5,7 @@ pure: ``decide`` turns commands into events, ``Append`` takes a body in, and ``U
 it.
 """
 
+from tus_domain.access import OPERATOR, Asker
 from tus_domain.append import Append
 from tus_domain.checksum import ALGORITHMS, Checksum
 from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Paused, Sealed
@@ -18,8 +19,10 @@ from tus_domain.values import MAX_LENGTH, CompletionPolicy, Extension, Metadata,
 __all__ = [
     "ALGORITHMS",
     "MAX_LENGTH",
+    "OPERATOR",
     "Append",
     "AppendBody",
+    "Asker",
     "Body",
     "BodyEnded",
     "Checksum",

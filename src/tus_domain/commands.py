@@ -20,6 +20,7 @@ class CreateUpload:
 
     ``length`` is in bytes, ``None`` to defer it. ``content_length`` is the announced size of the request's
     body: 0 if there is no body, ``None`` if there is one of unknown size. ``checksum`` is the body's.
+    ``owner`` is whose the upload will be; ``None``: nobody's.
     """
 
     upload_id: UploadId
@@ -28,6 +29,7 @@ class CreateUpload:
     policy: CompletionPolicy = CompletionPolicy.IMPLICIT
     content_length: int | None = 0
     checksum: Checksum | None = None
+    owner: str | None = None
 
 
 @frozen(kw_only=True)

@@ -58,7 +58,15 @@ def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreate
     _check_room(command.content_length, command.length, 0, policy)
     _check_checksum(command.checksum, policy)
     expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
-    return UploadCreated(command.upload_id, command.length, command.metadata, command.policy, now, expires)
+    return UploadCreated(
+        upload_id=command.upload_id,
+        length=command.length,
+        metadata=command.metadata,
+        policy=command.policy,
+        at=now,
+        expires_at=expires,
+        owner=command.owner,
+    )
 
 
 def open_creation(

@@ -24,7 +24,7 @@ __all__ = [
 @frozen
 class UploadCreated:
     """An upload began. ``length`` is in bytes, ``None`` while it is deferred. ``max_size`` is a limit of its
-    own, in bytes; ``None``: the policy's only.
+    own, in bytes; ``None``: the policy's only. ``owner`` is whose it is; ``None``: nobody's.
     """
 
     upload_id: UploadId
@@ -34,6 +34,7 @@ class UploadCreated:
     at: datetime
     expires_at: datetime | None
     max_size: int | None = None
+    owner: str | None = None
 
 
 @frozen

@@ -4,19 +4,18 @@ ports.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import assert_never
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 
 from attrs import evolve
 
 from tus_domain import decide
+from tus_domain.access import OPERATOR, Asker
 from tus_domain.append import Append
-from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Input, Paused, Sealed
-from tus_domain.effects import Commit, Seal, Write
+from tus_domain.audience import Audience
+from tus_domain.commands import AppendBody, BodyEnded, CreateUpload
+from tus_domain.driver import Driver
 from tus_domain.errors import (
-    BodyIncompleteError,
     BodyLostError,
     ChecksumMismatchError,
     LengthExceededError,
@@ -27,7 +26,6 @@ from tus_domain.errors import (
     VersionConflictError,
 )
 from tus_domain.events import Event, OffsetAdvanced
-from tus_domain.ledger import State
 from tus_domain.policy import Policy
 from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
 from tus_domain.upload import Upload
@@ -35,7 +33,6 @@ from tus_domain.values import UploadId
 
 __all__ = ["Uploads"]
 
-_log = logging.getLogger(__name__)
 _NO_HOOKS = Hooks()
 _Opened = AbstractAsyncContextManager[Staging]
 
@@ -54,7 +51,7 @@ class Uploads:
         self._locks = locks
         self._clock = clock
         self._policy = policy
-        self._events = events
+        self._audience = Audience(events)
         self._bodies: set[Body] = set()
         self._running = 0
 
@@ -93,20 +90,20 @@ class Uploads:
         async with nullcontext() if at_once else self._locks.hold(created.upload_id):
             return await self._take(append, body, self._storage.begin(append.upload), hooks, empty=empty)
 
-    async def find(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
+    async def find(self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS) -> Upload:
         """The upload as it stands. Whoever writes to it at the moment is asked to stop first, so that the
         offset can be used.
 
         Completes an upload that lacks nothing but that.
 
-        :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
+        :raises UploadNotFoundError, UploadGoneError: there is none that ``asker`` may use, or not any more.
         :raises UploadLockedError: its writer did not stop in time.
         """
-        stored = await self._storage.load(upload_id)
+        stored = await self._load(upload_id, asker)
         if not stored.claimed and not stored.upload.due:
             return decide.present(stored.upload, self._clock.now())
         async with self._locks.hold(upload_id):
-            stored = await self._unclaimed(stored)
+            stored = await self._unclaimed(stored, asker)
             upload = decide.present(stored.upload, self._clock.now())
             if not upload.due:
                 return upload
@@ -114,26 +111,34 @@ class Uploads:
                 async with self._open(self._storage.stage(stored)) as staging:
                     return await self._finish(staging, hooks)
             except VersionConflictError:  # somebody who shares no locks with this process completes it, too
-                stored = await self._storage.load(upload_id)
+                stored = await self._load(upload_id, asker)
                 if stored.upload.due:
                     raise UploadLockedError from None
                 return decide.present(stored.upload, self._clock.now())
 
     async def append(
-        self, upload_id: UploadId, command: AppendBody, body: Body, *, hooks: Hooks = _NO_HOOKS
+        self,
+        upload_id: UploadId,
+        command: AppendBody,
+        body: Body,
+        *,
+        asker: Asker = OPERATOR,
+        hooks: Hooks = _NO_HOOKS,
     ) -> Upload:
         """Append a body to the upload. Whoever writes to it at the moment is asked to stop first.
 
         Returns when the bytes are kept. What came of a body that breaks off is kept too, unless a checksum
         was promised for it.
 
-        :raises RequestError: the command is refused; see ``decide.append`` and ``Append.tell``.
+        :raises RequestError: the command is refused; see ``decide.append`` and ``Append.tell``; or ``asker``
+            may not use the upload.
         :raises BodyLostError: the body broke off; or another request took over.
         :raises ContentionError: somebody else has the upload.
         :raises StorageError: the storage failed.
         """
+        await self._admit(upload_id, asker)
         async with self._locks.hold(upload_id, on_contention=body.stop):
-            stored = await self._storage.load(upload_id)
+            stored = await self._load(upload_id, asker)
             try:
                 at_once = hooks.before_complete is None
                 now = self._clock.now()
@@ -144,20 +149,23 @@ class Uploads:
             staged = self._storage.stage(stored, provisional=command.checksum is not None)
             return await self._take(append, body, staged, hooks)
 
-    async def terminate(self, upload_id: UploadId, *, hooks: Hooks = _NO_HOOKS) -> Upload:
+    async def terminate(
+        self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS
+    ) -> Upload:
         """End the upload and free its bytes. Whoever writes to it at the moment is asked to stop first.
 
-        :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
+        :raises UploadNotFoundError, UploadGoneError: there is none that ``asker`` may use, or not any more.
         :raises ContentionError: somebody else has the upload.
         """
+        await self._admit(upload_id, asker)
         async with self._locks.hold(upload_id):
-            stored = await self._storage.load(upload_id)
+            stored = await self._load(upload_id, asker)
             events = decide.terminate(stored.upload, self._clock.now(), self._policy)
             if hooks.before_terminate is not None:
                 await hooks.before_terminate(stored.upload)
             await self._storage.delete(stored)
             upload = stored.upload.apply_all(events)
-            await self._publish(events, upload)
+            await self._audience.tell(events, upload)
             return upload
 
     def stop(self) -> None:
@@ -165,7 +173,17 @@ class Uploads:
         for body in tuple(self._bodies):
             body.stop()
 
-    async def _unclaimed(self, stored: Stored) -> Stored:
+    async def _load(self, upload_id: UploadId, asker: Asker) -> Stored:
+        stored = await self._storage.load(upload_id)
+        asker.require(stored.upload)
+        return stored
+
+    async def _admit(self, upload_id: UploadId, asker: Asker) -> None:
+        """See that ``asker`` may use the upload, before whoever works on it is asked to stop."""
+        if not asker.trusted:
+            await self._load(upload_id, asker)
+
+    async def _unclaimed(self, stored: Stored, asker: Asker) -> Stored:
         """The upload as it stands now that its lock is held; with what a writer that died has left."""
         events: tuple[Event, ...] = ()
 
@@ -180,9 +198,9 @@ class Uploads:
             except VersionConflictError:  # the writer was alive, and has committed
                 pass
             else:
-                await self._publish(events, recovered.upload)
+                await self._audience.tell(events, recovered.upload)
                 return recovered
-        return await self._storage.load(stored.upload.id)
+        return await self._load(stored.upload.id, asker)
 
     async def _take(
         self, append: Append, body: Body | None, opened: _Opened, hooks: Hooks, *, empty: Append | None = None
@@ -195,14 +213,30 @@ class Uploads:
         """
         async with self._open(opened) as staging:
             try:
-                await self._pump(append, body, staging)
+                with self._stoppable(body):
+                    await self._driver(append, staging).take(body)
             except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
                 if empty is not None and staging.stored is None and decide.worth_keeping(error, new=True):
                     await staging.discard()
                     # Not a clean end: it completes nothing, not even an upload of no bytes.
-                    await self._tell(empty, BodyEnded(clean=False), staging)
+                    await self._driver(empty, staging).tell(BodyEnded(clean=False))
                 raise
             return await self._finish(staging, hooks)
+
+    def _driver(self, append: Append, staging: Staging) -> Driver:
+        return Driver(append, staging, self._clock, self._audience)
+
+    @contextmanager
+    def _stoppable(self, body: Body | None) -> Generator[None]:
+        """The body is one of those that ``stop`` ends."""
+        if body is None:
+            yield
+            return
+        self._bodies.add(body)
+        try:
+            yield
+        finally:
+            self._bodies.discard(body)
 
     @asynccontextmanager
     async def _open(self, opened: _Opened) -> AsyncGenerator[Staging, None]:
@@ -217,78 +251,6 @@ class Uploads:
                     raise
         finally:
             self._running -= 1
-
-    async def _pump(self, append: Append, body: Body | None, staging: Staging) -> None:
-        try:
-            if body is not None:
-                await self._feed(append, body, staging)
-        except BaseException as error:  # cancellation too: keep what came. The adapters shield their commits.
-            if append.state is State.RECEIVING and decide.worth_keeping(error, new=staging.stored is None):
-                await self._tell(append, BodyEnded(clean=False), staging)
-            raise
-        await self._tell(append, BodyEnded(clean=True), staging)
-        if not append.settled:
-            raise BodyIncompleteError
-
-    async def _feed(self, append: Append, body: Body, staging: Staging) -> None:
-        self._bodies.add(body)
-        if (on_pause := getattr(body, "on_pause", None)) is not None:
-            on_pause(lambda: self._tell(append, Paused(self._clock.now()), staging))
-        chunks = body.__aiter__()
-        try:
-            async for data in chunks:
-                await self._tell(append, Chunk(data, self._clock.now()), staging)
-        finally:
-            self._bodies.discard(body)
-            if (aclose := getattr(chunks, "aclose", None)) is not None:
-                await aclose()
-
-    async def _tell(self, append: Append, told: Input, staging: Staging) -> None:
-        for effect in append.tell(told):
-            match effect:
-                case Write(data):
-                    await self._write(append, data, staging)
-                case Seal():
-                    await self._seal(append, staging)
-                case Commit():
-                    raise MisuseError("an append commits only what is sealed")
-                case _:
-                    assert_never(effect)
-
-    async def _write(self, append: Append, data: bytes, staging: Staging) -> None:
-        try:
-            await staging.write(data)
-        except BaseException as error:  # cancellation too
-            # The checkpoint that is due keeps what came before; from its state the end of the body could not.
-            if append.state is State.CHECKPOINTING and decide.worth_keeping(error, new=False):
-                await self._seal(append, staging)
-            raise
-
-    async def _seal(self, append: Append, staging: Staging) -> None:
-        """Seal and commit in one trip to the storage: the machine answers ``Sealed`` while the storage has
-        hold of the upload.
-        """
-        events: tuple[Event, ...] = ()
-
-        def settle(length: int) -> Upload:
-            nonlocal events
-            for effect in append.tell(Sealed(length)):
-                match effect:
-                    case Commit():
-                        events += effect.events
-                    case Write() | Seal():
-                        raise MisuseError("an append that was told what is sealed can only commit it")
-                    case _:
-                        assert_never(effect)
-            return append.upload
-
-        before = staging.stored
-        try:
-            await staging.commit(settle)
-        finally:  # a commit that fails may have recorded a part
-            if staging.stored is not None and staging.stored != before:
-                upload = staging.stored.upload
-                await self._publish([event for event in events if upload.shows(event)], upload)
 
     async def _finish(self, staging: Staging, hooks: Hooks) -> Upload:
         """Complete the staged upload, if it is due."""
@@ -306,15 +268,5 @@ class Uploads:
             return upload
         after = upload.apply_all(events)
         await staging.commit(lambda _: after)
-        await self._publish(events, after)
+        await self._audience.tell(events, after)
         return after
-
-    async def _publish(self, events: Iterable[Event], upload: Upload) -> None:
-        if self._events is None:
-            return
-        for event in events:
-            try:
-                await self._events.publish(event, upload)
-            except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
-                # The bytes are kept and the client must hear so, whatever the audience does.
-                _log.exception("An event sink failed on %s of upload %s.", type(event).__name__, upload.id)

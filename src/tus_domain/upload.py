@@ -71,6 +71,7 @@ class Upload:
 
     ``offset`` is how many bytes are kept, ``length`` how many there will be (``None`` while deferred); both
     in bytes. ``max_size`` is the most that it may have, where that is less than the policy's; in bytes.
+    ``owner`` is whose it is; ``None``: nobody's, and for whoever knows its id.
     """
 
     id: UploadId
@@ -82,6 +83,7 @@ class Upload:
     created_at: datetime
     expires_at: datetime | None
     max_size: int | None = None
+    owner: str | None = None
 
     @classmethod
     def created(cls, event: UploadCreated) -> Self:
@@ -96,6 +98,7 @@ class Upload:
             created_at=event.at,
             expires_at=event.expires_at,
             max_size=event.max_size,
+            owner=event.owner,
         )
 
     @property

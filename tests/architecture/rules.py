@@ -30,13 +30,13 @@ CORE_IMPORTS = frozenset(
 )
 # Exceptions, by module.
 CORE_EXCEPTIONS = {
-    "tus_domain.service": frozenset(
+    "tus_domain.audience": frozenset(
         {
             "logging",  # an event sink that raises is logged, never raised
         }
     ),
 }
-AWAITING = ("tus_domain.ports", "tus_domain.service")
+AWAITING = ("tus_domain.audience", "tus_domain.driver", "tus_domain.ports", "tus_domain.service")
 
 
 def allowed_in_core(module: Module) -> frozenset[str]:

@@ -43,6 +43,7 @@ def test_the_defaults() -> None:
         "before_create": None,
         "before_complete": None,
         "before_terminate": None,
+        "owner": None,
         "guards": (),
         "idle_timeout": 60.0,
         "id_factory": None,

@@ -89,6 +89,12 @@ def test_what_came_after_the_first_version_is_there_where_it_says_something(said
     assert CODEC.load(CODEC.dump(record)) == record
 
 
+def test_who_does_not_know_owners_does_not_read_what_has_one() -> None:
+    record = evolve(RECORD, upload=evolve(UPLOAD, owner="ada"))
+    assert json.loads(CODEC.dump(record)) == GOLDEN | {"schema": 2, "owner": "ada"}
+    assert CODEC.load(CODEC.dump(record)) == record
+
+
 def test_what_a_later_version_adds_is_ignored() -> None:
     assert CODEC.load(json.dumps({**GOLDEN, "colour": "blue"}).encode()) == RECORD
 
@@ -110,7 +116,7 @@ def test_every_record_comes_back(upload: Upload, revision: int, birth: str, plac
     assert CODEC.load(CODEC.dump(record)) == record
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 3, "1", None])
 def test_another_schema_is_refused(schema: object) -> None:
     with pytest.raises(RecordUnreadableError, match="schema"):
         CODEC.load(json.dumps({**GOLDEN, "schema": schema}).encode())

@@ -85,6 +85,7 @@ class Oracle:
             at=self.now,
             expires_at=expires,
             max_size=None,
+            owner=None,
         )
         came = b""
         for piece in body["pieces"]:
