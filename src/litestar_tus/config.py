@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, field, frozen
 from attrs.validators import is_callable, optional
 from litestar.connection import ASGIConnection
+from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import SecurityRequirement
+from litestar.types import Middleware
 from litestar.utils.path import normalize_path
 
 from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride, Owner
@@ -119,6 +122,18 @@ class TUSConfig:
     """Litestar guards of the endpoints, besides the application's own. They run before a byte of the body
     is read.
     """
+    middleware: Sequence[Middleware] = ()
+    """Litestar middleware of the endpoints, inside the application's own."""
+    dependencies: Mapping[str, Provide | Callable[..., Any]] = field(factory=dict[str, Any])
+    """Dependencies for the hooks, besides the application's own."""
+    opt: Mapping[str, Any] = field(factory=dict[str, Any])
+    """What guards and middleware find as the handler's ``opt``."""
+    security: Sequence[SecurityRequirement] | None = None
+    """Security requirements, for the application's schema."""
+    tags: Sequence[str] = ()
+    """Tags, for the application's schema."""
+    include_in_schema: bool = False
+    """Whether the application's OpenAPI schema shows the endpoints."""
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
     id_factory: Callable[[], UploadId] | None = field(default=None, validator=optional(is_callable()))

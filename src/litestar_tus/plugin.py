@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import anyio
-from litestar import HttpMethod, Litestar, route
+from litestar import HttpMethod, Litestar
 from litestar.config.app import AppConfig
-from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import InitPlugin
-from litestar.types import ASGIApp, Message, Scope
+from litestar.types import Message, Scope
 from litestar.utils.path import join_paths
 
 from litestar_tus._calls import with_dependencies
@@ -19,6 +18,7 @@ from litestar_tus._endpoint import Endpoint
 from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
 from litestar_tus._pauses import Pauses
+from litestar_tus._routes import routes
 from litestar_tus.backends import compose, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
@@ -54,7 +54,7 @@ class TUSPlugin(InitPlugin):
         new = self.config.id_factory or new_id
         endpoint = Endpoint(self.config, self.uploads, hooks, self._pauses, new)
         handle = with_dependencies(endpoint.handle, hooks.dependencies)
-        app_config.route_handlers.append(_handler(self.config, handle))
+        app_config.route_handlers.extend(routes(self.config, handle))
         prefix = join_paths([app_config.path, self.config.path_prefix])
         app_config.before_send.append(_finish(prefix, endpoint.discovery))
         app_config.lifespan.append(self._run)  # pyright: ignore[reportUnknownMemberType]
@@ -81,24 +81,6 @@ class TUSPlugin(InitPlugin):
             while self.uploads.running:
                 self.uploads.stop()
                 await anyio.sleep(0.01)
-
-
-def _handler(config: TUSConfig, handle: Callable[..., Awaitable[ASGIApp]]) -> HTTPRouteHandler:
-    """One handler for all methods and all paths below the prefix, so that all that comes is answered by
-    the rules of the protocol.
-    """
-    prefix = config.path_prefix
-    return route(
-        [prefix, f"{prefix.rstrip('/')}/{{upload_id:path}}"],
-        name=f"tus:{prefix}",
-        http_method=list(HttpMethod),
-        guards=list(config.guards),
-        # No browser sends Tus-Resumable to another site unasked, and nothing is written without it: that is
-        # protection enough against forged requests, and tus clients know no tokens.
-        opt={"exclude_from_csrf": True},
-        request_max_body_size=None,
-        include_in_schema=False,
-    )(handle)
 
 
 def _finish(prefix: str, discovery: Mapping[str, str]) -> Callable[[Message, Scope], Any]:

@@ -45,6 +45,12 @@ def test_the_defaults() -> None:
         "before_terminate": None,
         "owner": None,
         "guards": (),
+        "middleware": (),
+        "dependencies": {},
+        "opt": {},
+        "security": None,
+        "tags": (),
+        "include_in_schema": False,
         "idle_timeout": 60.0,
         "id_factory": None,
     }
