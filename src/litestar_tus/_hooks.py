@@ -31,6 +31,7 @@ class RequestHooks:
         self._events = events
         self._override = _call(config.metadata_override)
         self._create = _call(config.before_create)
+        self._receive = _call(config.on_receive)
         self._complete = _call(config.before_complete)
         self._terminate = _call(config.before_terminate)
         self._owner = None if config.owner is None else Call(config.owner, arguments=1)
@@ -38,7 +39,8 @@ class RequestHooks:
     @property
     def dependencies(self) -> Iterator[str]:
         """The names of Litestar's dependencies that the application's hooks want."""
-        for call in (self._override, self._create, self._complete, self._terminate, self._owner):
+        steps = (self._receive, self._complete, self._terminate)
+        for call in (self._override, self._create, *steps, self._owner):
             yield from () if call is None else call.dependencies
 
     async def asker(self, exchange: Exchange) -> Asker:
@@ -71,7 +73,10 @@ class RequestHooks:
     def append(self, exchange: Exchange) -> Hooks:
         """Hooks of whatever can complete an upload."""
         before_complete = self._step(exchange, self._complete, TUSEvent.PRE_FINISH)
-        return _NO_HOOKS if before_complete is None else Hooks(before_complete=before_complete)
+        on_receive = self._step(exchange, self._receive)
+        if before_complete is None and on_receive is None:
+            return _NO_HOOKS
+        return Hooks(on_receive=on_receive, before_complete=before_complete)
 
     def terminate(self, exchange: Exchange) -> Hooks:
         """Hooks of a termination."""
@@ -79,10 +84,10 @@ class RequestHooks:
         return _NO_HOOKS if before_terminate is None else Hooks(before_terminate=before_terminate)
 
     def _step(
-        self, exchange: Exchange, call: Call | None, event: TUSEvent
+        self, exchange: Exchange, call: Call | None, event: TUSEvent | None = None
     ) -> Callable[[Upload], Awaitable[None]] | None:
         """Ask the application, then tell those who listen."""
-        if call is None and not self._events.heard(event):
+        if call is None and (event is None or not self._events.heard(event)):
             return None
 
         async def before(upload: Upload) -> None:
@@ -93,7 +98,8 @@ class RequestHooks:
                     # The upload is there, and the client is to find it: it may try again.
                     refusal.headers = {**(refusal.headers or {}), **exchange.standing(upload)}
                     raise
-            self._events.emit(event, upload)
+            if event is not None:
+                self._events.emit(event, upload)
 
         return before
 

@@ -113,6 +113,11 @@ class TUSConfig:
     """
     before_terminate: BeforeStep | None = field(default=None, validator=optional(is_callable()))
     """Hook ``(request, upload_info)``, run before a client's DELETE removes an upload."""
+    on_receive: BeforeStep | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, upload_info)``, run when more bytes are kept and more are to come: at checkpoints, and
+    at the end of a request that does not complete the upload. If it raises, the request ends; what was kept
+    stays.
+    """
     owner: Owner | None = field(default=None, validator=optional(is_callable()))
     """Function ``(request) -> owner``, called like a hook on each request to an upload or for a new one,
     before the body is read. Uploads belong to whom it returned when they were created; anybody else is told
@@ -134,6 +139,14 @@ class TUSConfig:
     """Tags, for the application's schema."""
     include_in_schema: bool = False
     """Whether the application's OpenAPI schema shows the endpoints."""
+    announce_within: float = field(default=600.0, validator=_number(0.001, _CENTURY))
+    """How many seconds listeners of ``POST_FINISH`` usually take at the most. An upload that is found later
+    and of which they have not heard is announced again.
+    """
+    announce_missed: bool = True
+    """Whether to look through all uploads at the start, if anybody listens to ``POST_FINISH``, for those that
+    were complete when a process died and of which listeners have not heard.
+    """
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
     id_factory: Callable[[], UploadId] | None = field(default=None, validator=optional(is_callable()))
@@ -150,4 +163,5 @@ class TUSConfig:
             max_size=MAX_LENGTH if self.max_size is None else self.max_size,
             lifetime=lifetime,
             extensions=_extensions(self.extensions),
+            announce_within=timedelta(seconds=self.announce_within),
         )

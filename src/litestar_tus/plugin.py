@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import anyio
@@ -23,9 +24,11 @@ from litestar_tus.backends import compose, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
 from tus_domain import Uploads
+from tus_domain.errors import ContentionError, RequestError, TusError
 
 __all__ = ["TUSPlugin"]
 
+_log = logging.getLogger("litestar_tus")
 _DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
 
 
@@ -63,22 +66,35 @@ class TUSPlugin(InitPlugin):
     @asynccontextmanager
     async def _run(self, app: Litestar) -> AsyncGenerator[None]:
         """What goes on beside the requests, from the application's start to its end."""
-        self._events.attach(app)
         if (check := getattr(self.config.storage_backend, "check", None)) is not None:
             await check()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
+            self._events.attach(app, tasks)
             tasks.start_soon(self._pauses.run)
+            if self.config.announce_missed and self._events.wants_completions():
+                tasks.start_soon(self._sweep)
             yield
             await self._drain()
+            self._events.detach(app)
             tasks.cancel_scope.cancel()
-        self._events.detach(app)
+
+    async def _sweep(self) -> None:
+        """Announce the completions that a process did not come to, which has died."""
+        try:
+            if waiting := await self.uploads.sweep():
+                await anyio.sleep(self.uploads.policy.announce_within.total_seconds())
+            for upload in waiting:
+                with suppress(RequestError, ContentionError):
+                    await self.uploads.find(upload.id)
+        except TusError as error:
+            _log.error("Completions that were not announced could not be looked for: %r", error)
 
     async def _drain(self) -> None:
         """Let running requests keep what they have, before the process ends. Some servers end it at once
         after the application's shutdown, whatever their requests still do.
         """
         with anyio.move_on_after(_DRAIN):
-            while self.uploads.running:
+            while self.uploads.running or self._events.announcing:
                 self.uploads.stop()
                 await anyio.sleep(0.01)
 

@@ -11,7 +11,18 @@ from tus_domain.checksum import ALGORITHMS, Checksum
 from tus_domain.commands import AppendBody, BodyEnded, Chunk, CreateUpload, Paused, Sealed
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.policy import Policy
-from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, PausingBody, Staging, Storage, Stored
+from tus_domain.ports import (
+    Announcer,
+    Body,
+    Clock,
+    EventSink,
+    Hooks,
+    Locks,
+    PausingBody,
+    Staging,
+    Storage,
+    Stored,
+)
 from tus_domain.service import Uploads
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import MAX_LENGTH, CompletionPolicy, Extension, Metadata, UploadId
@@ -20,6 +31,7 @@ __all__ = [
     "ALGORITHMS",
     "MAX_LENGTH",
     "OPERATOR",
+    "Announcer",
     "Append",
     "AppendBody",
     "Asker",

@@ -22,17 +22,18 @@ from tus_domain.errors import (
     UploadGoneError,
     UploadTooLargeError,
 )
-from tus_domain.events import Event, UploadCompleted, UploadCreated, UploadFinalising, UploadTerminated
+from tus_domain.events import Event, UploadCreated, UploadFinalising, UploadTerminated
 from tus_domain.expiration import expires_at
+from tus_domain.ledger import IMMEDIATELY, Finish
 from tus_domain.policy import Policy
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import Extension
 
 __all__ = [
     "append",
+    "complete",
     "create",
     "finalise",
-    "finish",
     "open_creation",
     "present",
     "terminate",
@@ -75,7 +76,7 @@ def open_creation(
     now: datetime,
     policy: Policy,
     *,
-    finish_at_once: bool = True,
+    finish: Finish = IMMEDIATELY,
 ) -> Append:
     """Take in the body of a creation, which may be empty.
 
@@ -91,7 +92,7 @@ def open_creation(
         content_length=command.content_length,
         checksum=command.checksum,
         opening=(created,),
-        finish_at_once=finish_at_once,
+        finish=finish,
     )
 
 
@@ -106,7 +107,7 @@ def present(upload: Upload, now: datetime) -> Upload:
 
 
 def append(
-    upload: Upload, command: AppendBody, now: datetime, policy: Policy, *, finish_at_once: bool = True
+    upload: Upload, command: AppendBody, now: datetime, policy: Policy, *, finish: Finish = IMMEDIATELY
 ) -> Append:
     """Take in a body at the upload's offset.
 
@@ -138,7 +139,7 @@ def append(
         content_length=command.content_length,
         length=command.length,
         checksum=command.checksum,
-        finish_at_once=finish_at_once,
+        finish=finish,
     )
 
 
@@ -149,9 +150,9 @@ def finalise(upload: Upload) -> tuple[Event, ...]:
     return (UploadFinalising(),) if upload.due and upload.phase is Phase.RECEIVING else ()
 
 
-def finish(upload: Upload) -> tuple[Event, ...]:
+def complete(upload: Upload, now: datetime, finish: Finish) -> tuple[Event, ...]:
     """Complete an upload that is due; nothing if it is not."""
-    return (*finalise(upload), UploadCompleted()) if upload.due else ()
+    return (*finalise(upload), *finish.completion(now)) if upload.due else ()
 
 
 def terminate(upload: Upload, now: datetime, policy: Policy) -> tuple[Event, ...]:

@@ -10,10 +10,10 @@ from tus_domain.audience import Audience
 from tus_domain.commands import BodyEnded, Chunk, Input, Paused, Sealed
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.errors import BodyIncompleteError, MisuseError
-from tus_domain.events import Event
+from tus_domain.events import Event, OffsetAdvanced
 from tus_domain.ledger import State
-from tus_domain.ports import Body, Clock, Staging
-from tus_domain.upload import Upload
+from tus_domain.ports import Body, Clock, Hooks, Staging
+from tus_domain.upload import Phase, Upload
 
 __all__ = ["Driver"]
 
@@ -21,11 +21,14 @@ __all__ = ["Driver"]
 class Driver:
     """Drives one append, for one task."""
 
-    def __init__(self, append: Append, staging: Staging, clock: Clock, audience: Audience) -> None:
+    def __init__(
+        self, append: Append, staging: Staging, clock: Clock, audience: Audience, hooks: Hooks
+    ) -> None:
         self._append = append
         self._staging = staging
         self._clock = clock
         self._audience = audience
+        self._on_receive = hooks.on_receive
 
     async def take(self, body: Body | None) -> None:
         """Take the body in, to its end. ``None``: there is none, which is a clean end.
@@ -38,6 +41,7 @@ class Driver:
             if body is not None:
                 await self._feed(body)
         except BaseException as error:  # cancellation too: keep what came. The adapters shield their commits.
+            self._on_receive = None  # nobody is left who could be stopped
             new = self._staging.stored is None
             if append.state is State.RECEIVING and decide.worth_keeping(error, new=new):
                 await self.tell(BodyEnded(clean=False))
@@ -74,6 +78,7 @@ class Driver:
         try:
             await self._staging.write(data)
         except BaseException as error:  # cancellation too
+            self._on_receive = None
             # The checkpoint that is due keeps what came before; from its state the end of the body could not.
             if self._append.state is State.CHECKPOINTING and decide.worth_keeping(error, new=False):
                 await self._seal()
@@ -83,14 +88,13 @@ class Driver:
         """Seal and commit in one trip to the storage: the machine answers ``Sealed`` while the storage has
         hold of the upload.
         """
-        events: tuple[Event, ...] = ()
+        events: list[Event] = []
 
         def settle(length: int) -> Upload:
-            nonlocal events
             for effect in self._append.tell(Sealed(length)):
                 match effect:
                     case Commit():
-                        events += effect.events
+                        events.extend(effect.events)
                     case Write() | Seal():
                         raise MisuseError("an append that was told what is sealed can only commit it")
                     case _:
@@ -104,3 +108,6 @@ class Driver:
             if (stored := self._staging.stored) is not None and stored != before:
                 upload = stored.upload
                 await self._audience.tell([event for event in events if upload.shows(event)], upload)
+        received = any(isinstance(event, OffsetAdvanced) for event in events)
+        if self._on_receive is not None and received and self._append.upload.phase is Phase.RECEIVING:
+            await self._on_receive(self._append.upload)

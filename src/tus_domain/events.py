@@ -11,9 +11,11 @@ from attrs import frozen
 from tus_domain.values import CompletionPolicy, Metadata, UploadId
 
 __all__ = [
+    "AnnouncementDue",
     "Event",
     "LengthDeclared",
     "OffsetAdvanced",
+    "UploadAnnounced",
     "UploadCompleted",
     "UploadCreated",
     "UploadFinalising",
@@ -64,10 +66,31 @@ class UploadCompleted:
 
 
 @frozen
+class AnnouncementDue:
+    """Somebody has taken it upon them to announce the completion, ``until`` then. Bookkeeping: it is not
+    published.
+    """
+
+    until: datetime
+
+
+@frozen
+class UploadAnnounced:
+    """Whoever wanted to hear of the completion has heard. Bookkeeping: it is not published."""
+
+
+@frozen
 class UploadTerminated:
     """The client ended the upload; its bytes are gone."""
 
 
 Event = (
-    UploadCreated | LengthDeclared | OffsetAdvanced | UploadFinalising | UploadCompleted | UploadTerminated
+    UploadCreated
+    | LengthDeclared
+    | OffsetAdvanced
+    | UploadFinalising
+    | UploadCompleted
+    | AnnouncementDue
+    | UploadAnnounced
+    | UploadTerminated
 )

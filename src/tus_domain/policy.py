@@ -29,6 +29,10 @@ class Policy:
     algorithms: tuple[str, ...] = ALGORITHMS
     checkpoint_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 1.0
+    announce_within: timedelta = timedelta(minutes=10)
+    """How long whoever completes an upload has for telling those who want to know. Then whoever finds that
+    they were not told tells them.
+    """
 
     def limited_to(self, max_size: int | None) -> Policy:
         """The same with a limit in bytes that may be lower; ``None`` lowers nothing."""

@@ -19,7 +19,18 @@ from tus_domain.events import Event, UploadCreated
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
-__all__ = ["Body", "Clock", "EventSink", "Hooks", "Locks", "PausingBody", "Staging", "Storage", "Stored"]
+__all__ = [
+    "Announcer",
+    "Body",
+    "Clock",
+    "EventSink",
+    "Hooks",
+    "Locks",
+    "PausingBody",
+    "Staging",
+    "Storage",
+    "Stored",
+]
 
 
 @frozen
@@ -78,6 +89,8 @@ class Staging(Protocol):
         When this returns, the upload is recorded, visible and, as far as the adapter promises, durable; a
         complete one is assembled. It runs to its end even if the caller is cancelled. It may be called again
         after more writes.
+
+        A complete upload can be committed too, without a write before: there is more to record of it.
 
         :raises VersionConflictError, UploadExistsError: somebody else was faster. Nothing is recorded.
         :raises StorageError: not everything could be kept, or a complete upload not be assembled, which is
@@ -219,6 +232,23 @@ class EventSink(Protocol):
         ...
 
 
+class Announcer(EventSink, Protocol):
+    """An event sink whose audience is to hear of every completion, even if the process dies just then;
+    whether one is, is seen by its method ``announce``.
+    """
+
+    def wants_completions(self) -> bool:
+        """Whether anybody wants to hear of completions at all. It costs a commit more for each."""
+        ...
+
+    async def announce(self, upload: Upload, done: Callable[[], Awaitable[None]], /) -> None:
+        """Take notice that the upload is complete, instead of ``publish``, and return soon. When the audience
+        has heard, call ``done`` (not before this has returned); until then, whoever finds the upload
+        ``Policy.announce_within`` later announces it again.
+        """
+        ...
+
+
 @frozen(kw_only=True)
 class Hooks:
     """What the application does *before* things happen; each is optional, and what it raises refuses the step
@@ -230,6 +260,11 @@ class Hooks:
 
     before_create: Callable[[UploadCreated], Awaitable[UploadCreated]] | None = None
     """May change what is about to be created, by returning another event. Nothing is stored yet."""
+    on_receive: Callable[[Upload], Awaitable[None]] | None = None
+    """More bytes were committed, and more are to come: at checkpoints, and at the end of a body that does not
+    complete the upload. What it raises ends the request; what was committed stays. It is not asked where the
+    body broke off: there is nobody left to stop.
+    """
     before_complete: Callable[[Upload], Awaitable[None]] | None = None
     """All bytes are kept. Can run more than once for one upload: if the process dies in between, and where
     several share a storage and no locks, if two of them complete it at a time.

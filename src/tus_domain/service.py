@@ -25,9 +25,11 @@ from tus_domain.errors import (
     UploadTooLargeError,
     VersionConflictError,
 )
-from tus_domain.events import Event, OffsetAdvanced
+from tus_domain.events import AnnouncementDue, Event, OffsetAdvanced, UploadAnnounced, UploadCompleted
+from tus_domain.ledger import Finish
 from tus_domain.policy import Policy
 from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
+from tus_domain.sweeping import sweep
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
@@ -51,7 +53,7 @@ class Uploads:
         self._locks = locks
         self._clock = clock
         self._policy = policy
-        self._audience = Audience(events)
+        self._audience = Audience(events, self.announced)
         self._bodies: set[Body] = set()
         self._running = 0
 
@@ -83,33 +85,36 @@ class Uploads:
         created = decide.create(command, now, self._policy)
         if hooks.before_create is not None:
             created = await hooks.before_create(created)
-        at_once = hooks.before_complete is None
-        append = decide.open_creation(created, command, now, self._policy, finish_at_once=at_once)
+        finish = self._finish(hooks)
+        append = decide.open_creation(created, command, now, self._policy, finish=finish)
         empty = decide.open_creation(created, evolve(command, checksum=None), now, self._policy)
         # While a hook runs, the upload can be seen, and whoever looks would find it due and complete it too.
-        async with nullcontext() if at_once else self._locks.hold(created.upload_id):
+        async with nullcontext() if finish.at_once else self._locks.hold(created.upload_id):
             return await self._take(append, body, self._storage.begin(append.upload), hooks, empty=empty)
 
     async def find(self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS) -> Upload:
         """The upload as it stands. Whoever writes to it at the moment is asked to stop first, so that the
         offset can be used.
 
-        Completes an upload that lacks nothing but that.
+        Completes an upload that lacks nothing but that, and announces a completion that was not announced in
+        time.
 
         :raises UploadNotFoundError, UploadGoneError: there is none that ``asker`` may use, or not any more.
         :raises UploadLockedError: its writer did not stop in time.
         """
         stored = await self._load(upload_id, asker)
-        if not stored.claimed and not stored.upload.due:
+        if not stored.claimed and not stored.upload.due and not self._unheard(stored.upload):
             return decide.present(stored.upload, self._clock.now())
         async with self._locks.hold(upload_id):
             stored = await self._unclaimed(stored, asker)
             upload = decide.present(stored.upload, self._clock.now())
-            if not upload.due:
-                return upload
             try:
+                if self._unheard(upload):
+                    return await self._announce(stored)
+                if not upload.due:
+                    return upload
                 async with self._open(self._storage.stage(stored)) as staging:
-                    return await self._finish(staging, hooks)
+                    return await self._complete(staging, hooks)
             except VersionConflictError:  # somebody who shares no locks with this process completes it, too
                 stored = await self._load(upload_id, asker)
                 if stored.upload.due:
@@ -140,9 +145,8 @@ class Uploads:
         async with self._locks.hold(upload_id, on_contention=body.stop):
             stored = await self._load(upload_id, asker)
             try:
-                at_once = hooks.before_complete is None
-                now = self._clock.now()
-                append = decide.append(stored.upload, command, now, self._policy, finish_at_once=at_once)
+                now, finish = self._clock.now(), self._finish(hooks)
+                append = decide.append(stored.upload, command, now, self._policy, finish=finish)
             except TusError as refusal:
                 refusal.upload = stored.upload
                 raise
@@ -168,10 +172,45 @@ class Uploads:
             await self._audience.tell(events, upload)
             return upload
 
+    async def announced(self, upload_id: UploadId) -> None:
+        """Take down that whoever wanted to hear of the upload's completion has heard.
+
+        :raises UploadNotFoundError, UploadGoneError: there is none any more.
+        :raises ContentionError, StorageError: it could not be recorded. It may be announced again.
+        """
+        async with self._locks.hold(upload_id):
+            stored = await self._storage.load(upload_id)
+            if stored.upload.announce_by is not None:
+                async with self._open(self._storage.stage(stored)) as staging:
+                    await self._record(staging, stored.upload, (UploadAnnounced(),))
+
+    async def sweep(self) -> list[Upload]:
+        """Look through all uploads, and announce the completions that were not announced in time: the process
+        that was to do it has died. Does nothing where nobody wants to hear of them.
+
+        :returns: those that somebody may be announcing at this moment. ``find`` them after their
+            ``announce_by``: if they still are there then, that announces them.
+        :raises StorageError: the storage failed.
+        """
+        return await sweep(self._storage, self._unheard, self.find) if self._audience.waits else []
+
     def stop(self) -> None:
         """Ask every running body to end early, because the process is about to. What came is kept."""
         for body in tuple(self._bodies):
             body.stop()
+
+    def _unheard(self, upload: Upload) -> bool:
+        """Whether those who want to hear of the completion have to be told once more."""
+        audience = self._audience
+        return audience.waits and upload.unannounced(self._clock.now()) and not audience.hears(upload)
+
+    async def _announce(self, stored: Stored) -> Upload:
+        """Announce the completion. First it is recorded that somebody does, so that nobody else will."""
+        due = AnnouncementDue(self._clock.now() + self._policy.announce_within)
+        async with self._open(self._storage.stage(stored)) as staging:
+            upload = await self._record(staging, stored.upload, (due,))
+        await self._audience.tell((UploadCompleted(),), upload)
+        return upload
 
     async def _load(self, upload_id: UploadId, asker: Asker) -> Stored:
         stored = await self._storage.load(upload_id)
@@ -214,17 +253,17 @@ class Uploads:
         async with self._open(opened) as staging:
             try:
                 with self._stoppable(body):
-                    await self._driver(append, staging).take(body)
+                    await self._driver(append, staging, hooks).take(body)
             except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
                 if empty is not None and staging.stored is None and decide.worth_keeping(error, new=True):
                     await staging.discard()
                     # Not a clean end: it completes nothing, not even an upload of no bytes.
-                    await self._driver(empty, staging).tell(BodyEnded(clean=False))
+                    await self._driver(empty, staging, hooks).tell(BodyEnded(clean=False))
                 raise
-            return await self._finish(staging, hooks)
+            return await self._complete(staging, hooks)
 
-    def _driver(self, append: Append, staging: Staging) -> Driver:
-        return Driver(append, staging, self._clock, self._audience)
+    def _driver(self, append: Append, staging: Staging, hooks: Hooks) -> Driver:
+        return Driver(append, staging, self._clock, self._audience, hooks)
 
     @contextmanager
     def _stoppable(self, body: Body | None) -> Generator[None]:
@@ -252,7 +291,7 @@ class Uploads:
         finally:
             self._running -= 1
 
-    async def _finish(self, staging: Staging, hooks: Hooks) -> Upload:
+    async def _complete(self, staging: Staging, hooks: Hooks) -> Upload:
         """Complete the staged upload, if it is due."""
         if staging.stored is None:
             raise MisuseError("nothing was committed")
@@ -261,7 +300,13 @@ class Uploads:
                 staging, staging.stored.upload, decide.finalise(staging.stored.upload)
             )
             await hooks.before_complete(upload)
-        return await self._record(staging, staging.stored.upload, decide.finish(staging.stored.upload))
+        upload, now = staging.stored.upload, self._clock.now()
+        return await self._record(staging, upload, decide.complete(upload, now, self._finish(hooks)))
+
+    def _finish(self, hooks: Hooks) -> Finish:
+        """What becomes of uploads that are due."""
+        within = self._policy.announce_within if self._audience.waits else None
+        return Finish(at_once=hooks.before_complete is None, announce_within=within)
 
     async def _record(self, staging: Staging, upload: Upload, events: tuple[Event, ...]) -> Upload:
         if not events:

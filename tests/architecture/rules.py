@@ -36,7 +36,13 @@ CORE_EXCEPTIONS = {
         }
     ),
 }
-AWAITING = ("tus_domain.audience", "tus_domain.driver", "tus_domain.ports", "tus_domain.service")
+AWAITING = (
+    "tus_domain.audience",
+    "tus_domain.driver",
+    "tus_domain.ports",
+    "tus_domain.service",
+    "tus_domain.sweeping",
+)
 
 
 def allowed_in_core(module: Module) -> frozenset[str]:

@@ -43,6 +43,7 @@ def test_the_defaults() -> None:
         "before_create": None,
         "before_complete": None,
         "before_terminate": None,
+        "on_receive": None,
         "owner": None,
         "guards": (),
         "middleware": (),
@@ -51,6 +52,8 @@ def test_the_defaults() -> None:
         "security": None,
         "tags": (),
         "include_in_schema": False,
+        "announce_within": 600.0,
+        "announce_missed": True,
         "idle_timeout": 60.0,
         "id_factory": None,
     }
