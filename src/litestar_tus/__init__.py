@@ -2,6 +2,7 @@
 
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import TUSEvent, UploadInfo
+from litestar_tus.hooks import NewUpload
 from litestar_tus.plugin import TUSPlugin
 
-__all__ = ["TUSConfig", "TUSEvent", "TUSPlugin", "UploadInfo"]
+__all__ = ["NewUpload", "TUSConfig", "TUSEvent", "TUSPlugin", "UploadInfo"]

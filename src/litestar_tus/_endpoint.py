@@ -88,9 +88,11 @@ class Endpoint:
         if self._shows:
             self._resource[HTTPMethod.GET] = self._get
 
-    async def handle(self, request: Request[Any, Any, Any]) -> Answer | DownloadAnswer:
-        """Answer one request."""
-        exchange = Exchange(request, self._idle_timeout, self._origins)
+    async def handle(
+        self, request: Request[Any, Any, Any], given: Mapping[str, Any]
+    ) -> Answer | DownloadAnswer:
+        """Answer one request. ``given`` are the dependencies that the hooks want."""
+        exchange = Exchange(request, given, self._idle_timeout, self._origins)
         try:
             return await self._dispatch(exchange)
         except TusError as error:
@@ -111,6 +113,7 @@ class Endpoint:
         exchange.check_version(may_be_missing=handler is None or method in _CHANGES_NOTHING)
         if handler is None:
             raise MethodNotAllowedError(("OPTIONS", *served))
+        exchange.asker = await self._hooks.asker(exchange)
         return await handler(exchange)
 
     async def _create(self, exchange: Exchange) -> Answer:
@@ -133,6 +136,7 @@ class Endpoint:
             content_length=exchange.content_length,
             checksum=exchange.checksum(),
             concatenation=concatenation,
+            owner=exchange.asker.name,
         )
         if headers.media_type() != _CHUNK_TYPE and command.content_length != 0:
             # Some stacks force a type upon a request without a body (T-CWU-03). Only where the headers leave
@@ -140,9 +144,7 @@ class Endpoint:
             if command.content_length is not None or not await exchange.body.is_empty():
                 raise UnsupportedMediaTypeError
             command = evolve(command, content_length=0)
-        upload = await self._uploads.create(
-            command, exchange.body, hooks=self._hooks.create(exchange.request)
-        )
+        upload = await self._uploads.create(command, exchange.body, hooks=self._hooks.create(exchange))
         return _created(exchange, upload)
 
     def _concatenation(self, exchange: Exchange) -> Concatenation | None:
@@ -161,20 +163,22 @@ class Endpoint:
         if not await exchange.body.is_empty():
             raise FinalUploadError
         metadata = Metadata.parse(headers.joined("upload-metadata") or "")
-        command = Concatenate(concatenation=concatenation, metadata=metadata)
-        upload = await self._uploads.finals.create(command, hooks=self._hooks.create(exchange.request))
+        command = Concatenate(concatenation=concatenation, metadata=metadata, owner=exchange.asker.name)
+        hooks = self._hooks.create(exchange)
+        upload = await self._uploads.finals.create(command, asker=exchange.asker, hooks=hooks)
         exchange.about = upload.id
         return _created(exchange, upload)
 
     async def _head(self, exchange: Exchange) -> Answer:
-        upload = await self._uploads.find(exchange.upload_id(), hooks=self._hooks.append())
+        hooks = self._hooks.append(exchange)
+        upload = await self._uploads.find(exchange.upload_id(), asker=exchange.asker, hooks=hooks)
         headers = state_headers(upload)
         if self._shows and upload.complete:
             headers |= representation_headers(upload) | {"content-length": str(upload.offset)}
         return Answer(200, headers | NO_STORE)
 
     async def _get(self, exchange: Exchange) -> Answer | DownloadAnswer:
-        download = await self._downloads.open(exchange.upload_id())
+        download = await self._downloads.open(exchange.upload_id(), asker=exchange.asker)
         return answer_to_get(download, exchange.headers, lambda error: _refusal(exchange, error))
 
     async def _patch(self, exchange: Exchange) -> Answer:
@@ -192,11 +196,15 @@ class Endpoint:
             checksum=exchange.checksum(),
         )
         with self._pauses.watch(exchange.body):
-            upload = await self._uploads.append(upload_id, command, exchange.body, hooks=self._hooks.append())
+            hooks = self._hooks.append(exchange)
+            upload = await self._uploads.append(
+                upload_id, command, exchange.body, asker=exchange.asker, hooks=hooks
+            )
         return Answer(204, offset_headers(upload))
 
     async def _delete(self, exchange: Exchange) -> Answer:
-        await self._uploads.terminate(exchange.upload_id(), hooks=self._hooks.terminate())
+        hooks = self._hooks.terminate(exchange)
+        await self._uploads.terminate(exchange.upload_id(), asker=exchange.asker, hooks=hooks)
         return Answer(204, {})
 
     def _made_id(self) -> UploadId:

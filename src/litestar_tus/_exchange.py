@@ -20,7 +20,7 @@ from litestar_tus._problems import (
 )
 from litestar_tus._proxies import Origins
 from litestar_tus._ranges import RangeNotSatisfiableError
-from tus_domain import Checksum, UploadId
+from tus_domain import Asker, Checksum, Upload, UploadId
 from tus_domain.errors import (
     BodyLostError,
     TusError,
@@ -49,14 +49,22 @@ class Exchange:
     """One request, read the way this protocol reads it, and what its answer needs."""
 
     def __init__(
-        self, request: Request[Any, Any, Any], idle_timeout: float, origins: Origins | None = None
+        self,
+        request: Request[Any, Any, Any],
+        given: Mapping[str, Any],
+        idle_timeout: float,
+        origins: Origins | None = None,
     ) -> None:
         self._origins = origins
         self.request = request
+        self.given = given
+        """Litestar's dependencies that the application's hooks want."""
         self.scope: Mapping[str, Any] = request.scope
         self.headers = RequestHeaders(self.scope["headers"])
         self.content_length = _content_length(self.scope, self.headers)
         self.body = RequestBody(request.receive, length=self.content_length, idle_timeout=idle_timeout)
+        self.asker = Asker(None)
+        """Who asks; nobody known, until the application has told."""
         tail: str = self.scope["path_params"].get("upload_id", "")
         self.name = tail.strip("/") or None
         """What stands in the place of the upload's id; ``None`` if the request is to the collection."""
@@ -132,6 +140,11 @@ class Exchange:
             path = f"/{quote(root)}{path}"
         return path.rstrip("/")
 
+    def standing(self, upload: Upload) -> dict[str, str]:
+        """Where an upload is that was not refused as a whole, and how it stands."""
+        where = {} if self.name is not None else {"location": self.location(upload.id)}
+        return offset_headers(upload) | where
+
     def refuse(self, error: TusError) -> Answer:
         """The answer to an error: what went wrong, and what the client needs to go on."""
         status, _ = status_of(error)
@@ -144,9 +157,7 @@ class Exchange:
         elif isinstance(error, RangeNotSatisfiableError):
             headers["content-range"] = f"bytes */{error.length}"
         elif upload is not None and not isinstance(error, _OUTDATED):
-            headers |= offset_headers(upload)
-            if self.name is None:
-                headers["location"] = self.location(upload.id)
+            headers |= self.standing(upload)
         if status == 503:
             headers["retry-after"] = _RETRY_AFTER
         if self._must_close(error):

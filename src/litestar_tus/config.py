@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, field, frozen
 from attrs.validators import instance_of, is_callable, optional
-from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import SecurityRequirement
+from litestar.types import Middleware
 from litestar.utils.path import normalize_path
 
 from litestar_tus._proxies import networks
+from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride, Owner
 from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId
 
-__all__ = ["Guard", "MetadataOverride", "TUSConfig"]
+__all__ = ["Guard", "TUSConfig"]
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None] | None]
 """A Litestar guard."""
-
-MetadataOverride = Callable[
-    [Request[Any, Any, Any], dict[str, bytes]], dict[str, bytes] | Awaitable[dict[str, bytes]]
-]
-"""Given the creating request and the client's metadata, decoded: what the application works with instead."""
 
 Check = Callable[[Any, "Attribute[Any]", Any], None]
 _NEEDS = (
@@ -114,9 +112,53 @@ class TUSConfig:
     runs in a thread. What it raises refuses the upload; Litestar's exceptions come out with their status.
     The client's own metadata is what HEAD goes on to show it.
     """
+    before_create: BeforeCreate | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, new_upload) -> new_upload``, run before an upload is created, after
+    ``metadata_override``. May change its id, metadata, expiry and limit; nothing is stored if it raises.
+
+    All hooks can be sync, and run in a thread then, or async. Further parameters without a default are
+    dependencies of Litestar's, by their names. What a hook raises refuses the step; Litestar's exceptions
+    come out with their status.
+    """
+    before_complete: BeforeStep | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, upload_info)``, run when all bytes are kept and before the upload is complete. If it
+    raises, the upload keeps its bytes, and the hook runs again at the next HEAD or empty PATCH.
+    """
+    before_terminate: BeforeStep | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, upload_info)``, run before a client's DELETE removes an upload."""
+    on_receive: BeforeStep | None = field(default=None, validator=optional(is_callable()))
+    """Hook ``(request, upload_info)``, run when more bytes are kept and more are to come: at checkpoints, and
+    at the end of a request that does not complete the upload. If it raises, the request ends; what was kept
+    stays.
+    """
+    owner: Owner | None = field(default=None, validator=optional(is_callable()))
+    """Function ``(request) -> owner``, called like a hook on each request to an upload or for a new one,
+    before the body is read. Uploads belong to whom it returned when they were created; anybody else is told
+    that there is no such upload. One without an owner is for whoever knows its address.
+    """
     guards: Sequence[Guard] = ()
     """Litestar guards of the endpoints, besides the application's own. They run before a byte of the body
     is read.
+    """
+    middleware: Sequence[Middleware] = ()
+    """Litestar middleware of the endpoints, inside the application's own."""
+    dependencies: Mapping[str, Provide | Callable[..., Any]] = field(factory=dict[str, Any])
+    """Dependencies for the hooks, besides the application's own."""
+    opt: Mapping[str, Any] = field(factory=dict[str, Any])
+    """What guards and middleware find as the handler's ``opt``."""
+    security: Sequence[SecurityRequirement] | None = None
+    """Security requirements, for the application's schema."""
+    tags: Sequence[str] = ()
+    """Tags, for the application's schema."""
+    include_in_schema: bool = False
+    """Whether the application's OpenAPI schema shows the endpoints."""
+    announce_within: float = field(default=600.0, validator=_number(0.001, _CENTURY))
+    """How many seconds listeners of ``POST_FINISH`` usually take at the most. An upload that is found later
+    and of which they have not heard is announced again.
+    """
+    announce_missed: bool = True
+    """Whether to look through all uploads at the start, if anybody listens to ``POST_FINISH``, for those that
+    were complete when a process died and of which listeners have not heard.
     """
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
@@ -129,7 +171,9 @@ class TUSConfig:
     uploads of a concatenation: their ids follow from what they consist of.
     """
     downloads: bool = field(default=False, validator=instance_of(bool))
-    """Whether complete uploads can be downloaded, with GET, by whoever the guards let through."""
+    """Whether complete uploads can be downloaded, with GET, by whoever the guards let through; with an
+    ``owner``, by that one.
+    """
     absolute_location: bool = field(default=False, validator=instance_of(bool))
     """Whether ``Location`` has scheme and host. Without them it is a path, which no proxy can make wrong."""
     trusted_proxies: Collection[str] = field(default=(), converter=_proxies)
@@ -153,4 +197,5 @@ class TUSConfig:
             lifetime=lifetime,
             extensions=_extensions(self.extensions),
             remove_partials=self.remove_partials,
+            announce_within=timedelta(seconds=self.announce_within),
         )

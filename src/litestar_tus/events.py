@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from anyio.abc import TaskGroup
 from attrs import frozen
 from litestar import Litestar
 
+from litestar_tus._announcing import Announcements
 from tus_domain import Upload
 from tus_domain.events import (
     Event,
@@ -37,7 +39,7 @@ class TUSEvent(StrEnum):
     PRE_FINISH = "tus.pre_finish"
     """All bytes are kept; the upload is about to be complete."""
     POST_FINISH = "tus.post_finish"
-    """The upload is complete."""
+    """The upload is complete. Comes once; again if the process died before all listeners had ended."""
     PRE_TERMINATE = "tus.pre_terminate"
     """The client is about to end the upload."""
     POST_TERMINATE = "tus.post_terminate"
@@ -63,6 +65,8 @@ class UploadInfo:
     """Whether the upload is there to be joined with others. Its completion is not announced."""
     sources: tuple[str, ...] = ()
     """The partial uploads that a final one consists of."""
+    owner: str | None = None
+    """Whose it is; ``None``: nobody's."""
 
     @classmethod
     def of(cls, upload: Upload) -> Self:
@@ -77,6 +81,7 @@ class UploadInfo:
             complete=upload.complete,
             partial=upload.partial,
             sources=() if upload.concatenation is None else tuple(map(str, upload.concatenation.sources)),
+            owner=upload.owner,
         )
 
 
@@ -93,15 +98,23 @@ class LitestarEvents:
 
     def __init__(self) -> None:
         self._app: Litestar | None = None
+        self._completions = Announcements(TUSEvent.POST_FINISH)
 
-    def attach(self, app: Litestar) -> None:
-        """Take the application whose listeners are meant, when it starts."""
+    @property
+    def announcing(self) -> bool:
+        """Whether there are completions that listeners are hearing of at this moment."""
+        return self._completions.running
+
+    def attach(self, app: Litestar, tasks: TaskGroup) -> None:
+        """Take the application whose listeners are meant, when it starts. ``tasks`` wait for them."""
         self._app = app
+        self._completions.attach(app, tasks)
 
     def detach(self, app: Litestar) -> None:
         """Leave it, when it ends: a request that still runs has nobody to tell."""
         if self._app is app:
             self._app = None
+            self._completions.detach()
 
     def heard(self, event: TUSEvent) -> bool:
         """Whether anybody listens to ``event``."""
@@ -111,6 +124,14 @@ class LitestarEvents:
         """Tell the listeners, if there are any."""
         if self._app is not None and self.heard(event):
             self._app.emit(event, upload_info=UploadInfo.of(upload))
+
+    def wants_completions(self) -> bool:
+        """Whether anybody listens to ``POST_FINISH``, which nobody is to miss."""
+        return self.heard(TUSEvent.POST_FINISH)
+
+    async def announce(self, upload: Upload, done: Callable[[], Awaitable[None]], /) -> None:
+        """Have the listeners told that the upload is complete, and call ``done`` when they have heard."""
+        self._completions.announce(UploadInfo.of(upload), done)
 
     async def publish(self, event: Event, upload: Upload, /) -> None:
         """Take notice of ``event``, after its commit."""

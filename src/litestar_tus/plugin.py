@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import anyio
-from litestar import HttpMethod, Litestar, Request, route
+from litestar import HttpMethod, Litestar
 from litestar.config.app import AppConfig
-from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import InitPlugin
-from litestar.types import ASGIApp, Message, Scope
+from litestar.types import Message, Scope
 from litestar.utils.path import join_paths
 
+from litestar_tus._calls import with_dependencies
 from litestar_tus._cors import extended
 from litestar_tus._endpoint import Endpoint
 from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
 from litestar_tus._pauses import Pauses
+from litestar_tus._routes import routes
 from litestar_tus.backends import compose, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
 from tus_domain import Downloads, Uploads
+from tus_domain.errors import ContentionError, RequestError, TusError
 
 __all__ = ["TUSPlugin"]
 
+_log = logging.getLogger("litestar_tus")
 _DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
 
 
@@ -54,17 +58,13 @@ class TUSPlugin(InitPlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the endpoints to the application, and to its CORS, if it has any, what they need."""
-        endpoint = Endpoint(
-            self.config,
-            self.uploads,
-            self.downloads,
-            RequestHooks(self.config, self._events),
-            self._pauses,
-            self.config.id_factory or new_id,
-        )
+        hooks = RequestHooks(self.config, self._events)
+        new = self.config.id_factory or new_id
+        endpoint = Endpoint(self.config, self.uploads, self.downloads, hooks, self._pauses, new)
         if app_config.cors_config is not None:
             app_config.cors_config = extended(app_config.cors_config)
-        app_config.route_handlers.append(_handler(self.config, endpoint))
+        handle = with_dependencies(endpoint.handle, hooks.dependencies)
+        app_config.route_handlers.extend(routes(self.config, handle))
         prefix = join_paths([app_config.path, self.config.path_prefix])
         app_config.before_send.append(_finish(prefix, endpoint.discovery))
         app_config.lifespan.append(self._run)  # pyright: ignore[reportUnknownMemberType]
@@ -73,46 +73,37 @@ class TUSPlugin(InitPlugin):
     @asynccontextmanager
     async def _run(self, app: Litestar) -> AsyncGenerator[None]:
         """What goes on beside the requests, from the application's start to its end."""
-        self._events.attach(app)
         if (check := getattr(self.config.storage_backend, "check", None)) is not None:
             await check()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
+            self._events.attach(app, tasks)
             tasks.start_soon(self._pauses.run)
+            if self.config.announce_missed and self._events.wants_completions():
+                tasks.start_soon(self._sweep)
             yield
             await self._drain()
+            self._events.detach(app)
             tasks.cancel_scope.cancel()
-        self._events.detach(app)
+
+    async def _sweep(self) -> None:
+        """Announce the completions that a process did not come to, which has died."""
+        try:
+            if waiting := await self.uploads.sweep():
+                await anyio.sleep(self.uploads.policy.announce_within.total_seconds())
+            for upload in waiting:
+                with suppress(RequestError, ContentionError):
+                    await self.uploads.find(upload.id)
+        except TusError as error:
+            _log.error("Completions that were not announced could not be looked for: %r", error)
 
     async def _drain(self) -> None:
         """Let running requests keep what they have, before the process ends. Some servers end it at once
         after the application's shutdown, whatever their requests still do.
         """
         with anyio.move_on_after(_DRAIN):
-            while self.uploads.running:
+            while self.uploads.running or self._events.announcing:
                 self.uploads.stop()
                 await anyio.sleep(0.01)
-
-
-def _handler(config: TUSConfig, endpoint: Endpoint) -> HTTPRouteHandler:
-    """One handler for all methods and all paths below the prefix, so that all that comes is answered by
-    the rules of the protocol.
-    """
-
-    async def tus(request: Request[Any, Any, Any]) -> ASGIApp:
-        return await endpoint.handle(request)
-
-    prefix = config.path_prefix
-    return route(
-        [prefix, f"{prefix.rstrip('/')}/{{upload_id:path}}"],
-        name=f"tus:{prefix}",
-        http_method=list(HttpMethod),
-        guards=list(config.guards),
-        # No browser sends Tus-Resumable to another site unasked, and nothing is written without it: that is
-        # protection enough against forged requests, and tus clients know no tokens.
-        opt={"exclude_from_csrf": True},
-        request_max_body_size=None,
-        include_in_schema=False,
-    )(tus)
 
 
 def _finish(prefix: str, discovery: Mapping[str, str]) -> Callable[[Message, Scope], Any]:

@@ -17,19 +17,17 @@ from typing import Any, Generic, TypeVar
 from attrs import AttrsInstance, frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from tus_domain import Metadata, Upload, UploadId
 from tus_domain.errors import InvalidMetadataError, TusError
 
 __all__ = ["Codec", "Record", "RecordUnreadableError"]
 
-SCHEMA = 1
-"""Raised by one when a record of the old form could be misread as the new, or the other way round."""
-
-CONCATENATED = 2
-"""The schema of records of a concatenation's uploads, which a reader of the other one would take for ordinary
-ones.
+SCHEMAS = (1, 2)
+"""Which forms are read. There is another when a record of the old form could be misread as the new, or the
+other way round: who knows only the first would show an upload that has an owner to everybody, and take one
+that is part of a concatenation for an ordinary one.
 """
 
 Placement = TypeVar("Placement", bound=AttrsInstance)
@@ -91,7 +89,7 @@ class Codec(Generic[Placement]):
     def dump(self, record: Record[Placement]) -> bytes:
         """The record as JSON."""
         upload: dict[str, Any] = self._converter.unstructure(record.upload)
-        schema = SCHEMA if record.upload.concatenation is None else CONCATENATED
+        schema = 1 if record.upload.owner is None and record.upload.concatenation is None else 2
         body = {"schema": schema, "revision": record.revision, "birth": record.birth, **upload}
         body["placement"] = self._converter.unstructure(record.placement)
         return json.dumps(body).encode()
@@ -103,8 +101,8 @@ class Codec(Generic[Placement]):
         """
         try:
             body = json.loads(data)
-            if body["schema"] not in (SCHEMA, CONCATENATED):
-                raise RecordUnreadableError(f"schema {body['schema']!r}, not {SCHEMA} or {CONCATENATED}")
+            if body["schema"] not in SCHEMAS:
+                raise RecordUnreadableError(f"schema {body['schema']!r}, none of {SCHEMAS}")
             upload = self._converter.structure(body, Upload)
             placement = self._converter.structure(body["placement"], self._placement)
             return Record(upload, int(body["revision"]), str(body["birth"]), placement)
@@ -120,8 +118,9 @@ def _converter() -> Converter:
     converter.register_unstructure_hook(Metadata, _dump_metadata)
     converter.register_structure_hook(Metadata, lambda body, _: _load_metadata(body))
     converter.register_structure_hook(Upload, make_dict_structure_fn(Upload, converter))
-    unstructure = make_dict_unstructure_fn(Upload, converter, concatenation=override(omit_if_default=True))
-    converter.register_unstructure_hook(Upload, unstructure)
+    # What came after the first version has a default, and is left out where it says nothing.
+    dump = make_dict_unstructure_fn(Upload, converter, _cattrs_omit_if_default=True)
+    converter.register_unstructure_hook(Upload, dump)
     return converter
 
 

@@ -5,17 +5,18 @@ pure: ``decide`` turns commands into events, ``Append`` takes a body in, and ``U
 it.
 """
 
+from tus_domain.access import OPERATOR, Asker
 from tus_domain.append import Append
 from tus_domain.checksum import ALGORITHMS, Checksum
 from tus_domain.commands import AppendBody, BodyEnded, Chunk, Concatenate, CreateUpload, Paused, Sealed
 from tus_domain.downloads import Download, Downloads
 from tus_domain.effects import Commit, Seal, Write
+from tus_domain.joining import ConcatenatingStaging, ConcatenatingStorage, can_concatenate
 from tus_domain.policy import Policy
 from tus_domain.ports import (
+    Announcer,
     Body,
     Clock,
-    ConcatenatingStaging,
-    ConcatenatingStorage,
     EventSink,
     Hooks,
     Locks,
@@ -23,7 +24,6 @@ from tus_domain.ports import (
     Staging,
     Storage,
     Stored,
-    can_concatenate,
 )
 from tus_domain.service import Uploads
 from tus_domain.upload import Phase, Upload
@@ -32,8 +32,11 @@ from tus_domain.values import MAX_LENGTH, CompletionPolicy, Concatenation, Exten
 __all__ = [
     "ALGORITHMS",
     "MAX_LENGTH",
+    "OPERATOR",
+    "Announcer",
     "Append",
     "AppendBody",
+    "Asker",
     "Body",
     "BodyEnded",
     "Checksum",

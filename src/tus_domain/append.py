@@ -43,8 +43,8 @@ from tus_domain.errors import (
     StorageError,
     UploadTooLargeError,
 )
-from tus_domain.events import Event, LengthDeclared, OffsetAdvanced, UploadCompleted, UploadFinalising
-from tus_domain.ledger import Ledger, State
+from tus_domain.events import Event, LengthDeclared, OffsetAdvanced
+from tus_domain.ledger import IMMEDIATELY, Finish, Ledger, State
 from tus_domain.policy import Policy
 from tus_domain.upload import Upload
 
@@ -69,7 +69,7 @@ class Append:
         length: int | None = None,
         checksum: Checksum | None = None,
         opening: tuple[Event, ...] = (),
-        finish_at_once: bool = True,
+        finish: Finish = IMMEDIATELY,
     ) -> None:
         """Begin.
 
@@ -77,7 +77,7 @@ class Append:
         :param content_length: the body's announced size in bytes, if it was.
         :param length: the upload's length in bytes, where this request declares a deferred one.
         :param opening: events that happened already, to be committed with the first commit.
-        :param finish_at_once: nothing has to run between FINALISING and COMPLETE; one commit can do both.
+        :param finish: what becomes of the upload if it is due.
         :raises UnknownChecksumAlgorithmError, InvalidChecksumError: the checksum cannot be verified.
         """
         final = length if upload.length is None else upload.length
@@ -89,7 +89,7 @@ class Append:
             declared_length=length if upload.length is None else None,
             verifier=None if checksum is None else Verifier(checksum, policy.algorithms),
             opening=opening,
-            finish_at_once=finish_at_once,
+            finish=finish,
             policy=policy,
             committed_at=now,
             now=now,
@@ -254,7 +254,7 @@ def commit_settled(ledger: Ledger, told: Input) -> tuple[Effect, ...]:
     events: tuple[Event, ...] = (*declared, *_kept(ledger, told))
     upload = ledger.upload.apply_all(events)
     if upload.due:
-        last = (UploadFinalising(), UploadCompleted()) if ledger.finish_at_once else (UploadFinalising(),)
+        last = ledger.finish.clean_end(ledger.now)
         events, upload = (*events, *last), upload.apply_all(last)
     ledger.settled = True
     return _commit(ledger, events, upload)

@@ -21,6 +21,7 @@ class CreateUpload:
     ``length`` is in bytes, ``None`` to defer it. ``content_length`` is the announced size of the request's
     body: 0 if there is no body, ``None`` if there is one of unknown size. ``checksum`` is the body's.
     ``concatenation`` is given for a partial upload; what begins a final one is ``Concatenate``.
+    ``owner`` is whose the upload will be; ``None``: nobody's.
     """
 
     upload_id: UploadId
@@ -30,11 +31,13 @@ class CreateUpload:
     content_length: int | None = 0
     checksum: Checksum | None = None
     concatenation: Concatenation | None = None
+    owner: str | None = None
 
 
 @frozen(kw_only=True)
 class Concatenate:
-    """Begin an upload that consists of others, a final one. ``concatenation`` says of which.
+    """Begin an upload that consists of others, a final one. ``concatenation`` says of which. ``owner`` is
+    whose it will be; ``None``: nobody's.
 
     The metadata is its own (T-CONC-09).
     """
@@ -42,6 +45,7 @@ class Concatenate:
     concatenation: Concatenation
     metadata: Metadata = field(factory=Metadata)
     policy: CompletionPolicy = CompletionPolicy.IMPLICIT
+    owner: str | None = None
 
 
 @frozen(kw_only=True)

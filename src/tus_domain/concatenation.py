@@ -19,20 +19,14 @@ from tus_domain.errors import (
     UploadGoneError,
     UploadTooLargeError,
 )
-from tus_domain.events import (
-    Event,
-    LengthDeclared,
-    OffsetAdvanced,
-    UploadCompleted,
-    UploadCreated,
-    UploadFinalising,
-)
+from tus_domain.events import Event, LengthDeclared, OffsetAdvanced, UploadCreated
 from tus_domain.expiration import expires_at
+from tus_domain.ledger import Finish
 from tus_domain.policy import Policy
 from tus_domain.upload import Upload
 from tus_domain.values import Extension, UploadId
 
-__all__ = ["all_complete", "begin", "final_id", "foreseen", "join", "restrict", "total"]
+__all__ = ["all_complete", "begin", "check_size", "final_id", "foreseen", "join", "restrict", "total"]
 
 _NEEDED = frozenset({Extension.CONCATENATION, Extension.CONCATENATION_UNFINISHED})
 
@@ -43,13 +37,16 @@ def restrict(policy: Policy, *, able: bool) -> Policy:
 
 
 def final_id(command: Concatenate) -> UploadId:
-    """The id of the final upload that ``command`` begins: the same one for the same sources and metadata.
+    """The id of the final upload that ``command`` begins: the same one for the same sources, metadata and
+    owner.
 
-    So whoever asks again, because the answer was lost, finds what the first request has made. It is as hard
-    to guess as the ids that it is made from.
+    So whoever asks again, because the answer was lost, finds what the first request has made, and nobody else
+    does. It is as hard to guess as the ids that it is made from.
     """
-    sources = ",".join(command.concatenation.sources)
-    return UploadId(hashlib.sha256(f"{sources} {command.metadata.raw or ''}".encode()).hexdigest()[:32])
+    made_of = f"{','.join(command.concatenation.sources)} {command.metadata.raw or ''}"
+    if command.owner is not None:
+        made_of += f"\n{command.owner}"  # no metadata has a line's end
+    return UploadId(hashlib.sha256(made_of.encode()).hexdigest()[:32])
 
 
 def begin(
@@ -69,10 +66,17 @@ def begin(
         raise NotPartialError
     if not all_complete(sources) and Extension.CONCATENATION_UNFINISHED not in policy.extensions:
         raise SourceUnfinishedError
-    _check_size(sources, policy)
+    check_size(sources, policy)
     expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
     return UploadCreated(
-        upload_id, total(sources), command.metadata, command.policy, now, expires, command.concatenation
+        upload_id=upload_id,
+        length=total(sources),
+        metadata=command.metadata,
+        policy=command.policy,
+        at=now,
+        expires_at=expires,
+        owner=command.owner,
+        concatenation=command.concatenation,
     )
 
 
@@ -94,25 +98,28 @@ def foreseen(upload: Upload, sources: Iterable[Upload]) -> Upload:
 
 
 def join(
-    upload: Upload, sources: Sequence[Upload], policy: Policy, *, finish_at_once: bool
+    upload: Upload, sources: Sequence[Upload], now: datetime, policy: Policy, finish: Finish
 ) -> tuple[Event, ...]:
     """What happens to a final upload when it gets the bytes of its sources, all of them complete.
 
     :raises UploadTooLargeError: there are more than an upload may have.
     :raises UploadGoneError: there are not as many as was foreseen: a source was replaced by another.
     """
-    _check_size(sources, policy)
+    check_size(sources, policy.limited_to(upload.max_size))
     length = sum(source.offset for source in sources)
     if upload.length not in (None, length):
         raise UploadGoneError
     declared = (LengthDeclared(length),) if upload.length is None else ()
     kept = (OffsetAdvanced(length),) if length else ()
-    completed = (UploadCompleted(),) if finish_at_once else ()
-    return (*declared, *kept, UploadFinalising(), *completed)
+    return (*declared, *kept, *finish.clean_end(now))
 
 
-def _check_size(sources: Iterable[Upload], policy: Policy) -> None:
-    """At least so many bytes it will be: a length that is not known yet is not below the offset."""
+def check_size(sources: Iterable[Upload], policy: Policy) -> None:
+    """See that the sources are not too large together. At least so many bytes it will be: a length that is
+    not known yet is not below the offset.
+
+    :raises UploadTooLargeError: they are over the limit.
+    """
     least = sum(source.offset if source.length is None else source.length for source in sources)
     if least > policy.max_size:
         raise UploadTooLargeError(policy.max_size)

@@ -25,17 +25,18 @@ from tus_domain.errors import (
     UploadIncompleteError,
     UploadTooLargeError,
 )
-from tus_domain.events import Event, UploadCompleted, UploadCreated, UploadFinalising, UploadTerminated
+from tus_domain.events import Event, UploadCreated, UploadFinalising, UploadTerminated
 from tus_domain.expiration import expires_at
+from tus_domain.ledger import IMMEDIATELY, Finish
 from tus_domain.policy import Policy
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import Extension
 
 __all__ = [
     "append",
+    "complete",
     "create",
     "finalise",
-    "finish",
     "open_creation",
     "present",
     "readable",
@@ -66,13 +67,14 @@ def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreate
     _check_checksum(command.checksum, policy)
     expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
     return UploadCreated(
-        command.upload_id,
-        command.length,
-        command.metadata,
-        command.policy,
-        now,
-        expires,
-        command.concatenation,
+        upload_id=command.upload_id,
+        length=command.length,
+        metadata=command.metadata,
+        policy=command.policy,
+        at=now,
+        expires_at=expires,
+        owner=command.owner,
+        concatenation=command.concatenation,
     )
 
 
@@ -82,10 +84,16 @@ def open_creation(
     now: datetime,
     policy: Policy,
     *,
-    finish_at_once: bool = True,
+    finish: Finish = IMMEDIATELY,
 ) -> Append:
-    """Take in the body of a creation, which may be empty."""
+    """Take in the body of a creation, which may be empty.
+
+    :raises UploadTooLargeError: it, or the announced body, is over the upload's own limit.
+    """
     upload = Upload.created(created)
+    policy = policy.limited_to(upload.max_size)
+    _check_length(upload.length, 0, policy)
+    _check_room(command.content_length, upload.length, 0, policy)
     return Append(
         upload,
         policy,
@@ -93,7 +101,7 @@ def open_creation(
         content_length=command.content_length,
         checksum=command.checksum,
         opening=(created,),
-        finish_at_once=finish_at_once or upload.partial,
+        finish=_finish_of(upload, finish),
     )
 
 
@@ -119,7 +127,7 @@ def readable(upload: Upload, now: datetime) -> Upload:
 
 
 def append(
-    upload: Upload, command: AppendBody, now: datetime, policy: Policy, *, finish_at_once: bool = True
+    upload: Upload, command: AppendBody, now: datetime, policy: Policy, *, finish: Finish = IMMEDIATELY
 ) -> Append:
     """Take in a body at the upload's offset.
 
@@ -137,6 +145,7 @@ def append(
     present(upload, now)
     if upload.final:
         raise FinalUploadError
+    policy = policy.limited_to(upload.max_size)
     if command.offset != upload.offset:
         raise OffsetMismatchError(upload.offset, command.offset)
     if upload.length is not None and command.length not in (None, upload.length):
@@ -153,7 +162,7 @@ def append(
         content_length=command.content_length,
         length=command.length,
         checksum=command.checksum,
-        finish_at_once=finish_at_once or upload.partial,
+        finish=_finish_of(upload, finish),
     )
 
 
@@ -164,9 +173,9 @@ def finalise(upload: Upload) -> tuple[Event, ...]:
     return (UploadFinalising(),) if upload.due and upload.phase is Phase.RECEIVING else ()
 
 
-def finish(upload: Upload) -> tuple[Event, ...]:
+def complete(upload: Upload, now: datetime, finish: Finish) -> tuple[Event, ...]:
     """Complete an upload that is due; nothing if it is not."""
-    return (*finalise(upload), UploadCompleted()) if upload.due else ()
+    return (*finalise(upload), *_finish_of(upload, finish).completion(now)) if upload.due else ()
 
 
 def terminate(upload: Upload, now: datetime, policy: Policy) -> tuple[Event, ...]:
@@ -187,6 +196,11 @@ def worth_keeping(error: BaseException, *, new: bool) -> bool:
     if isinstance(error, ContentionError):
         return False
     return not new or (isinstance(error, TusError) and not isinstance(error, BodyDisconnectedError))
+
+
+def _finish_of(upload: Upload, finish: Finish) -> Finish:
+    """A partial upload's completion is nobody's business but the final one's (T-CONC-03)."""
+    return IMMEDIATELY if upload.partial else finish
 
 
 def _check_length(length: int | None, offset: int, policy: Policy) -> None:

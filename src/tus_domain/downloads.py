@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tus_domain import decide
+from tus_domain.access import OPERATOR, Asker
+from tus_domain.errors import VersionConflictError
 from tus_domain.ports import Clock, Storage, Stored
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
@@ -24,7 +26,7 @@ class Download:
     _stored: Stored
     _storage: Storage
 
-    def read(self, start: int, stop: int, /) -> AsyncIterator[bytes]:
+    async def read(self, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``, in pieces of bounded size, each read when it is asked for.
         ``0 <= start <= stop <= offset``.
 
@@ -32,7 +34,24 @@ class Download:
         :raises VersionConflictError: the upload was removed, or changed, since it was opened.
         :raises StorageError: the storage failed.
         """
-        return self._storage.read(self._stored, start, stop)
+        stored = self._stored
+        while True:
+            pieces = self._storage.read(stored, start, stop)
+            try:
+                async for piece in pieces:
+                    start += len(piece)
+                    yield piece
+            except VersionConflictError:
+                # That its completion has been announced meanwhile changes nothing of its bytes.
+                again = await self._storage.load(self.upload.id)
+                if again.version == stored.version or _announced(again.upload) != _announced(self.upload):
+                    raise
+                stored = again
+            else:
+                return
+            finally:
+                if (aclose := getattr(pieces, "aclose", None)) is not None:
+                    await aclose()
 
 
 class Downloads:
@@ -44,12 +63,18 @@ class Downloads:
         self._storage = storage
         self._clock = clock
 
-    async def open(self, upload_id: UploadId) -> Download:
+    async def open(self, upload_id: UploadId, *, asker: Asker = OPERATOR) -> Download:
         """Find a complete upload. Nobody who works on it is disturbed, and one that is due is not completed.
 
-        :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
+        :raises UploadNotFoundError, UploadGoneError: there is none that ``asker`` may use, or not any more.
         :raises UploadIncompleteError: it is not complete yet.
         :raises StorageError: the storage failed.
         """
         stored = await self._storage.load(upload_id)
+        asker.require(stored.upload)
         return Download(decide.readable(stored.upload, self._clock.now()), stored, self._storage)
+
+
+def _announced(upload: Upload) -> Upload:
+    """The upload as it is when everybody has heard of it."""
+    return evolve(upload, announce_by=None)

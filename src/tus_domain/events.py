@@ -11,9 +11,11 @@ from attrs import frozen
 from tus_domain.values import CompletionPolicy, Concatenation, Metadata, UploadId
 
 __all__ = [
+    "AnnouncementDue",
     "Event",
     "LengthDeclared",
     "OffsetAdvanced",
+    "UploadAnnounced",
     "UploadCompleted",
     "UploadCreated",
     "UploadFinalising",
@@ -23,7 +25,9 @@ __all__ = [
 
 @frozen
 class UploadCreated:
-    """An upload began. ``length`` is in bytes, ``None`` while it is deferred."""
+    """An upload began. ``length`` is in bytes, ``None`` while it is deferred. ``max_size`` is a limit of its
+    own, in bytes; ``None``: the policy's only. ``owner`` is whose it is; ``None``: nobody's.
+    """
 
     upload_id: UploadId
     length: int | None
@@ -31,6 +35,8 @@ class UploadCreated:
     policy: CompletionPolicy
     at: datetime
     expires_at: datetime | None
+    max_size: int | None = None
+    owner: str | None = None
     concatenation: Concatenation | None = None
 
 
@@ -61,10 +67,31 @@ class UploadCompleted:
 
 
 @frozen
+class AnnouncementDue:
+    """Somebody has taken it upon them to announce the completion, ``until`` then. Bookkeeping: it is not
+    published.
+    """
+
+    until: datetime
+
+
+@frozen
+class UploadAnnounced:
+    """Whoever wanted to hear of the completion has heard. Bookkeeping: it is not published."""
+
+
+@frozen
 class UploadTerminated:
     """The client ended the upload; its bytes are gone."""
 
 
 Event = (
-    UploadCreated | LengthDeclared | OffsetAdvanced | UploadFinalising | UploadCompleted | UploadTerminated
+    UploadCreated
+    | LengthDeclared
+    | OffsetAdvanced
+    | UploadFinalising
+    | UploadCompleted
+    | AnnouncementDue
+    | UploadAnnounced
+    | UploadTerminated
 )

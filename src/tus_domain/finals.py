@@ -18,11 +18,12 @@ beginning.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
 from tus_domain import concatenation, decide
+from tus_domain.access import OPERATOR, Asker
+from tus_domain.audience import Audience
 from tus_domain.commands import Concatenate
 from tus_domain.errors import (
     MisuseError,
@@ -36,18 +37,16 @@ from tus_domain.errors import (
     VersionConflictError,
 )
 from tus_domain.events import Event
+from tus_domain.joining import ConcatenatingStaging, ConcatenatingStorage, can_concatenate
 from tus_domain.policy import Policy
 from tus_domain.ports import (
     Clock,
-    ConcatenatingStaging,
-    ConcatenatingStorage,
     Hooks,
     Locks,
-    Staging,
     Storage,
     Stored,
-    can_concatenate,
 )
+from tus_domain.recording import Recorder
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import Extension, UploadId
 
@@ -55,12 +54,6 @@ __all__ = ["Finals"]
 
 _log = logging.getLogger(__name__)
 _NO_HOOKS = Hooks()
-
-
-class _Open(Protocol):
-    def __call__(
-        self, opened: AbstractAsyncContextManager[ConcatenatingStaging], /
-    ) -> AbstractAsyncContextManager[ConcatenatingStaging]: ...
 
 
 class Finals:
@@ -72,30 +65,25 @@ class Finals:
         locks: Locks,
         clock: Clock,
         policy: Policy,
-        open_: _Open,
-        finish: Callable[[Staging, Hooks], Awaitable[Upload]],
-        publish: Callable[[Iterable[Event], Upload], Awaitable[None]],
+        recorder: Recorder,
+        audience: Audience,
     ) -> None:
-        """Take what ``Uploads`` has.
-
-        :param open_: enter a staging, counted as running.
-        :param finish: complete the staged upload, if it is due, after the hook.
-        :param publish: tell the audience.
-        """
         self._all = storage
         self._locks = locks
         self._clock = clock
         self._policy = policy
-        self._open = open_
-        self._finish = finish
-        self._publish = publish
+        self._recorder = recorder
+        self._audience = audience
 
-    async def create(self, command: Concatenate, *, hooks: Hooks = _NO_HOOKS) -> Upload:
+    async def create(
+        self, command: Concatenate, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS
+    ) -> Upload:
         """Begin a final upload, and complete it if its sources are. Asked again for the same sources and
-        metadata, answer with what is there, and complete that.
+        metadata by the same owner, answer with what is there, and complete that.
 
         :raises ExtensionDisabledError: concatenation is not offered.
-        :raises SourceNotFoundError: a source is not there, or has expired.
+        :raises SourceNotFoundError: a source is not there for ``asker``, or has expired.
+        :raises UploadNotFoundError: it was made before, and is somebody else's now.
         :raises RequestError: the command is refused; see ``concatenation.begin``.
         :raises ContentionError: somebody else is making it.
         :raises StorageError: the storage failed. Of the final upload there is nothing, or no byte.
@@ -104,9 +92,9 @@ class Finals:
         self._policy.require(Extension.CONCATENATION)
         upload_id = concatenation.final_id(command)
         async with self._locks.hold(upload_id):
-            found = await self._found(upload_id, command)
+            found = await self._found(upload_id, command, asker)
             if found is None:
-                return await self._begin(upload_id, command, hooks)
+                return await self._begin(upload_id, command, asker, hooks)
             if found.upload.complete:  # whoever completed it may have left its sources
                 await self._remove(found.upload)
             return await self._complete(found, hooks)
@@ -147,25 +135,26 @@ class Finals:
             _log.warning("Whoever waits for upload %s could not be looked up: %r", upload.id, error)
         return upload
 
-    async def _begin(self, upload_id: UploadId, command: Concatenate, hooks: Hooks) -> Upload:
-        sources = await self._sources(command.concatenation.sources)
+    async def _begin(self, upload_id: UploadId, command: Concatenate, asker: Asker, hooks: Hooks) -> Upload:
+        sources = await self._sources(command.concatenation.sources, asker)
         now = self._clock.now()
         created = concatenation.begin(command, upload_id, _uploads(sources), now, self._policy)
         if hooks.before_create is not None:
             created = await hooks.before_create(created)
+            concatenation.check_size(_uploads(sources), self._policy.limited_to(created.max_size))
         upload = Upload.created(created)
         # The application may have given it another id.
         async with nullcontext() if upload.id == upload_id else self._locks.hold(upload.id):
             if concatenation.all_complete(_uploads(sources)):
-                async with self._open(self._storage.begin(upload)) as staging:
+                async with self._recorder.open(self._storage.begin(upload)) as staging:
                     upload = await self._join(staging, upload, sources, hooks, opening=(created,))
                 await self._remove(upload)
                 return upload
             for source in dict.fromkeys(source.upload.id for source in sources if not source.upload.complete):
                 await self._storage.note_final(source, upload.id)
-            async with self._open(self._storage.begin(upload)) as staging:
+            async with self._recorder.open(self._storage.begin(upload)) as staging:
                 stored = await staging.commit(lambda _: upload)
-            await self._publish((created,), upload)
+            await self._audience.tell((created,), upload)
             return await self._complete(stored, hooks)
 
     async def _advance(self, final_id: UploadId, hooks: Hooks) -> None:
@@ -183,7 +172,7 @@ class Finals:
             raise MisuseError("the policy offers concatenation, and the storage does not")
         return self._all
 
-    async def _found(self, upload_id: UploadId, command: Concatenate) -> Stored | None:
+    async def _found(self, upload_id: UploadId, command: Concatenate, asker: Asker) -> Stored | None:
         """What the same command has made before, if it is still of use."""
         try:
             stored = await self._storage.load(upload_id)
@@ -192,6 +181,7 @@ class Finals:
         made_of = stored.upload.concatenation
         if made_of is None or made_of.sources != command.concatenation.sources:
             raise UploadExistsError
+        asker.require(stored.upload)
         if stored.upload.expired(self._clock.now()):
             await self._storage.delete(stored)
             return None
@@ -205,13 +195,13 @@ class Finals:
         if upload.complete:
             return upload
         if upload.phase is Phase.FINALISING:
-            async with self._open(self._storage.stage(stored)) as staging:
-                upload = await self._finish(staging, hooks)
+            async with self._recorder.open(self._storage.stage(stored)) as staging:
+                upload = await self._recorder.complete(staging, hooks)
         else:
             sources = await self._sources_of(upload)
             if not concatenation.all_complete(_uploads(sources)):
                 return concatenation.foreseen(upload, _uploads(sources))
-            async with self._open(self._storage.stage(stored)) as staging:
+            async with self._recorder.open(self._storage.stage(stored)) as staging:
                 upload = await self._join(staging, upload, sources, hooks)
         await self._remove(upload)
         return upload
@@ -230,7 +220,7 @@ class Finals:
         :param opening: what happened before and is not committed yet.
         """
         events = concatenation.join(
-            upload, _uploads(sources), self._policy, finish_at_once=hooks.before_complete is None
+            upload, _uploads(sources), self._clock.now(), self._policy, self._recorder.finish(hooks)
         )
         after = upload.apply_all(events)
 
@@ -253,13 +243,15 @@ class Finals:
         finally:  # a commit that fails may have recorded a part
             if staging.stored is not None and staging.stored != before:
                 shown = staging.stored.upload
-                await self._publish([event for event in (*opening, *events) if shown.shows(event)], shown)
-        return await self._finish(staging, hooks)
+                await self._audience.tell(
+                    [event for event in (*opening, *events) if shown.shows(event)], shown
+                )
+        return await self._recorder.complete(staging, hooks)
 
-    async def _sources(self, ids: Iterable[UploadId]) -> list[Stored]:
+    async def _sources(self, ids: Iterable[UploadId], asker: Asker) -> list[Stored]:
         """The uploads to be joined, in order.
 
-        :raises SourceNotFoundError: one of them is not there, or not any more.
+        :raises SourceNotFoundError: one of them is not there for ``asker``, or not any more.
         """
         found: dict[UploadId, Stored] = {}
         sources: list[Stored] = []
@@ -267,6 +259,7 @@ class Finals:
             if upload_id not in found:
                 try:
                     found[upload_id] = await self._storage.load(upload_id)
+                    asker.require(found[upload_id].upload)
                     decide.present(found[upload_id].upload, self._clock.now())
                 except (UploadNotFoundError, UploadGoneError):
                     raise SourceNotFoundError from None
@@ -279,7 +272,7 @@ class Finals:
         :raises UploadGoneError: one of them is not there any more.
         """
         try:
-            return await self._sources(_made_of(upload))
+            return await self._sources(_made_of(upload), OPERATOR)
         except SourceNotFoundError:
             raise UploadGoneError from None
 

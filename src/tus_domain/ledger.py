@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from attrs import define
+from attrs import define, frozen
 
 from tus_domain.checksum import Verifier
-from tus_domain.events import Event
+from tus_domain.events import AnnouncementDue, Event, UploadCompleted, UploadFinalising
 from tus_domain.policy import Policy
 from tus_domain.upload import Upload
 
-__all__ = ["Ledger", "State"]
+__all__ = ["IMMEDIATELY", "Finish", "Ledger", "State"]
 
 
 class State(StrEnum):
@@ -32,6 +32,30 @@ class State(StrEnum):
     """Refused or unproven: what was not committed is nobody's."""
 
 
+@frozen(kw_only=True)
+class Finish:
+    """What becomes of an upload that is due. ``at_once``: nothing has to run between FINALISING and COMPLETE,
+    so that one commit can do both. ``announce_within``: how long whoever completes it has for telling those
+    who want to know; ``None``: nobody does.
+    """
+
+    at_once: bool = True
+    announce_within: timedelta | None = None
+
+    def completion(self, now: datetime) -> tuple[Event, ...]:
+        """The events that complete it, once it is FINALISING."""
+        due = () if self.announce_within is None else (AnnouncementDue(now + self.announce_within),)
+        return (UploadCompleted(), *due)
+
+    def clean_end(self, now: datetime) -> tuple[Event, ...]:
+        """The events of a clean end."""
+        return (UploadFinalising(), *(self.completion(now) if self.at_once else ()))
+
+
+IMMEDIATELY = Finish()
+"""Nothing has to run, and nobody has to be told."""
+
+
 @define
 class Ledger:
     """The books of one append. Sizes are in bytes."""
@@ -48,8 +72,8 @@ class Ledger:
     """Digests the body, if a checksum is promised: until it is proven, the body is provisional."""
     opening: tuple[Event, ...]
     """What happened before this body and is not committed yet: the upload's creation."""
-    finish_at_once: bool
-    """Whether nothing has to run between FINALISING and COMPLETE, so that one commit can do both."""
+    finish: Finish
+    """What becomes of the upload if it is due."""
     policy: Policy
     committed_at: datetime
     """When the last commit was; the checkpoints' interval counts from here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tus_domain.checksum import ALGORITHMS
 from tus_domain.errors import ExtensionDisabledError
@@ -31,6 +31,14 @@ class Policy:
     remove_partials: bool = False
     checkpoint_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 1.0
+    announce_within: timedelta = timedelta(minutes=10)
+    """How long whoever completes an upload has for telling those who want to know. Then whoever finds that
+    they were not told tells them.
+    """
+
+    def limited_to(self, max_size: int | None) -> Policy:
+        """The same with a limit in bytes that may be lower; ``None`` lowers nothing."""
+        return self if max_size is None else evolve(self, max_size=min(self.max_size, max_size))
 
     def require(self, extension: Extension) -> None:
         """Insist on an extension.

@@ -8,10 +8,10 @@ the event loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 from attrs import frozen
 
@@ -20,10 +20,9 @@ from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
 __all__ = [
+    "Announcer",
     "Body",
     "Clock",
-    "ConcatenatingStaging",
-    "ConcatenatingStorage",
     "EventSink",
     "Hooks",
     "Locks",
@@ -31,7 +30,6 @@ __all__ = [
     "Staging",
     "Storage",
     "Stored",
-    "can_concatenate",
 ]
 
 
@@ -91,6 +89,8 @@ class Staging(Protocol):
         When this returns, the upload is recorded, visible and, as far as the adapter promises, durable; a
         complete one is assembled. It runs to its end even if the caller is cancelled. It may be called again
         after more writes.
+
+        A complete upload can be committed too, without a write before: there is more to record of it.
 
         :raises VersionConflictError, UploadExistsError: somebody else was faster. Nothing is recorded.
         :raises StorageError: not everything could be kept, or a complete upload not be assembled, which is
@@ -163,53 +163,6 @@ class Storage(Protocol):
         ...
 
 
-class ConcatenatingStaging(Staging, Protocol):
-    """Bytes on their way that can come from other uploads, too."""
-
-    async def copy(self, source: Stored, /) -> None:
-        """Take all bytes of a complete upload next, as ``write`` would: they count with the next commit.
-
-        They need not pass through this process, nor be copied at all if the storage can share them; but the
-        source may be deleted as soon as that commit has returned.
-
-        :raises UploadNotFoundError, UploadGoneError: the source is not there, or not as it was. What was
-            written before may be committed or discarded.
-        :raises VersionConflictError, UploadExistsError, StorageError: as for ``write``.
-        """
-        ...
-
-
-class ConcatenatingStorage(Storage, Protocol):
-    """A storage that can join uploads; whether one can is seen by its methods, ``can_concatenate``."""
-
-    def begin(self, upload: Upload, /) -> AbstractAsyncContextManager[ConcatenatingStaging]:
-        """Stage a new upload."""
-        ...
-
-    def stage(
-        self, base: Stored, /, *, provisional: bool = False
-    ) -> AbstractAsyncContextManager[ConcatenatingStaging]:
-        """Stage more bytes for an existing upload."""
-        ...
-
-    async def note_final(self, source_id: UploadId, final_id: UploadId, /) -> None:
-        """Remember that a final upload waits for ``source_id``, until that is deleted. Changes nothing of
-        the upload itself: somebody may be writing to it.
-        """
-        ...
-
-    async def finals_of(self, source_id: UploadId, /) -> Collection[UploadId]:
-        """Which final uploads wait, or waited, for ``source_id``: all of which were noted before this was
-        called, in no particular order. None, if there is no such upload.
-        """
-        ...
-
-
-def can_concatenate(storage: Storage) -> TypeGuard[ConcatenatingStorage]:
-    """Whether ``storage`` is a ``ConcatenatingStorage``."""
-    return hasattr(storage, "note_final") and hasattr(storage, "finals_of")
-
-
 class Locks(Protocol):
     """Who works on an upload. One holder at a time, among all that share the storage."""
 
@@ -279,6 +232,23 @@ class EventSink(Protocol):
         ...
 
 
+class Announcer(EventSink, Protocol):
+    """An event sink whose audience is to hear of every completion, even if the process dies just then;
+    whether one is, is seen by its method ``announce``.
+    """
+
+    def wants_completions(self) -> bool:
+        """Whether anybody wants to hear of completions at all. It costs a commit more for each."""
+        ...
+
+    async def announce(self, upload: Upload, done: Callable[[], Awaitable[None]], /) -> None:
+        """Take notice that the upload is complete, instead of ``publish``, and return soon. When the audience
+        has heard, call ``done`` (not before this has returned); until then, whoever finds the upload
+        ``Policy.announce_within`` later announces it again.
+        """
+        ...
+
+
 @frozen(kw_only=True)
 class Hooks:
     """What the application does *before* things happen; each is optional, and what it raises refuses the step
@@ -290,6 +260,11 @@ class Hooks:
 
     before_create: Callable[[UploadCreated], Awaitable[UploadCreated]] | None = None
     """May change what is about to be created, by returning another event. Nothing is stored yet."""
+    on_receive: Callable[[Upload], Awaitable[None]] | None = None
+    """More bytes were committed, and more are to come: at checkpoints, and at the end of a body that does not
+    complete the upload. What it raises ends the request; what was committed stays. It is not asked where the
+    body broke off: there is nobody left to stop.
+    """
     before_complete: Callable[[Upload], Awaitable[None]] | None = None
     """All bytes are kept. Can run more than once for one upload: if the process dies in between, and where
     several share a storage and no locks, if two of them complete it at a time.

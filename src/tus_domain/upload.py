@@ -31,9 +31,11 @@ from attrs import evolve, frozen
 
 from tus_domain.errors import MisuseError
 from tus_domain.events import (
+    AnnouncementDue,
     Event,
     LengthDeclared,
     OffsetAdvanced,
+    UploadAnnounced,
     UploadCompleted,
     UploadCreated,
     UploadFinalising,
@@ -61,6 +63,8 @@ LIFECYCLE: Mapping[tuple[Phase, type[Event]], Phase] = {
     (Phase.RECEIVING, UploadTerminated): Phase.TERMINATED,
     (Phase.FINALISING, UploadCompleted): Phase.COMPLETE,
     (Phase.FINALISING, UploadTerminated): Phase.TERMINATED,
+    (Phase.COMPLETE, AnnouncementDue): Phase.COMPLETE,
+    (Phase.COMPLETE, UploadAnnounced): Phase.COMPLETE,
     (Phase.COMPLETE, UploadTerminated): Phase.TERMINATED,
 }
 """Every transition of an upload: the phase it is in and the event, to the phase it is in afterwards. What
@@ -73,7 +77,9 @@ class Upload:
     """One upload. Immutable: events make a new one.
 
     ``offset`` is how many bytes are kept, ``length`` how many there will be (``None`` while deferred); both
-    in bytes.
+    in bytes. ``max_size`` is the most that it may have, where that is less than the policy's; in bytes.
+    ``owner`` is whose it is; ``None``: nobody's, and for whoever knows its id.
+    ``announce_by`` is until when somebody is announcing the completion; ``None``: nobody has to.
     """
 
     id: UploadId
@@ -84,6 +90,9 @@ class Upload:
     metadata: Metadata
     created_at: datetime
     expires_at: datetime | None
+    max_size: int | None = None
+    owner: str | None = None
+    announce_by: datetime | None = None
     concatenation: Concatenation | None = None
 
     @classmethod
@@ -98,6 +107,8 @@ class Upload:
             metadata=event.metadata,
             created_at=event.at,
             expires_at=event.expires_at,
+            max_size=event.max_size,
+            owner=event.owner,
             concatenation=event.concatenation,
         )
 
@@ -132,6 +143,10 @@ class Upload:
         """
         return self.complete or not isinstance(event, UploadCompleted)
 
+    def unannounced(self, now: datetime) -> bool:
+        """Whether the upload is complete, and who was to announce that has not done so in time."""
+        return self.complete and self.announce_by is not None and self.announce_by <= now
+
     def expired(self, now: datetime) -> bool:
         """Whether the upload is unfinished past its time (T-EXP-01)."""
         return is_expired(self.expires_at, complete=self.complete, now=now)
@@ -152,6 +167,10 @@ class Upload:
                 return evolve(self, offset=offset)
             case LengthDeclared(length) if self.length is None and self.offset <= length:
                 return evolve(self, length=length)
+            case AnnouncementDue(until):
+                return evolve(self, announce_by=until)
+            case UploadAnnounced():
+                return evolve(self, announce_by=None)
             case UploadFinalising() | UploadCompleted() | UploadTerminated():
                 return evolve(self, phase=phase)
             case _:

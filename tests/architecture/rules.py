@@ -35,18 +35,22 @@ CORE_EXCEPTIONS = {
             "logging",  # whoever completes a source is not told what went wrong with a final upload
         }
     ),
-    "tus_domain.publishing": frozenset(
+    "tus_domain.audience": frozenset(
         {
             "logging",  # an event sink that raises is logged, never raised
         }
     ),
 }
 AWAITING = (
+    "tus_domain.audience",
     "tus_domain.downloads",
+    "tus_domain.driver",
     "tus_domain.finals",
+    "tus_domain.joining",
     "tus_domain.ports",
-    "tus_domain.publishing",
+    "tus_domain.recording",
     "tus_domain.service",
+    "tus_domain.sweeping",
 )
 
 

@@ -20,6 +20,8 @@ DEFECTS = {
     "10": "The refusal of a version does not say which one is spoken, and HEAD is not checked. `+5` counts "
     "as a number. A wrong media type is 400. Malformed metadata is dropped silently and comes back in "
     "another order. A creation that fails half-way does not say where to go on.",
+    "11": "Downloads of one upload at a time wait for a lock that only one of them can have. Those that take "
+    "two minutes are cut off.",
     "12": "Ids are not contained: `..%2f` reaches outside the directory.",
     "13": "S3: a part fails late while the next ones land: an object of the right length with wrong bytes.",
     "15": "S3: a complete upload cannot be deleted. A hook before completion that fails is never run again.",

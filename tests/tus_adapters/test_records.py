@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
@@ -32,6 +33,7 @@ UPLOAD = Upload(
     created_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
     expires_at=datetime(2026, 1, 3, 3, 4, 5, tzinfo=UTC),
 )
+SAID = datetime(2026, 1, 2, 4, tzinfo=UTC)
 RECORD = Record(UPLOAD, 7, "c0ffee", Shelf(3, "top"))
 # Uploads of earlier versions are read from this. What changes here needs a new schema number, or a default.
 GOLDEN = {
@@ -99,6 +101,20 @@ def test_metadata_that_no_client_could_have_sent_comes_back() -> None:
     for metadata in (Metadata("not % metadata"), Metadata(None, {"key": b""}), Metadata("  ", {})):
         record = evolve(RECORD, upload=evolve(UPLOAD, metadata=metadata))
         assert CODEC.load(CODEC.dump(record)) == record
+
+
+@pytest.mark.parametrize("said", [{"max_size": 4096}, {"announce_by": SAID}])
+def test_what_came_after_the_first_version_is_there_where_it_says_something(said: dict[str, Any]) -> None:
+    record = evolve(RECORD, upload=evolve(UPLOAD, **said))
+    told = {key: value.isoformat() if value is SAID else value for key, value in said.items()}
+    assert json.loads(CODEC.dump(record)) == GOLDEN | told
+    assert CODEC.load(CODEC.dump(record)) == record
+
+
+def test_who_does_not_know_owners_does_not_read_what_has_one() -> None:
+    record = evolve(RECORD, upload=evolve(UPLOAD, owner="ada"))
+    assert json.loads(CODEC.dump(record)) == GOLDEN | {"schema": 2, "owner": "ada"}
+    assert CODEC.load(CODEC.dump(record)) == record
 
 
 def test_what_a_later_version_adds_is_ignored() -> None:

@@ -85,6 +85,8 @@ class Oracle:
             at=self.now,
             expires_at=expires,
             concatenation=None,
+            max_size=None,
+            owner=None,
         )
         came = b""
         for piece in body["pieces"]:

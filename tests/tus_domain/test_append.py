@@ -16,7 +16,7 @@ from tus_domain.errors import (
     UploadTooLargeError,
 )
 from tus_domain.events import LengthDeclared, OffsetAdvanced, UploadCompleted, UploadFinalising
-from tus_domain.ledger import State
+from tus_domain.ledger import Finish, State
 from tus_domain.upload import Phase
 from tus_domain.values import CompletionPolicy
 
@@ -248,7 +248,7 @@ def test_the_last_byte_completes_the_upload() -> None:
 
 
 def test_the_upload_is_only_finalising_if_something_has_to_run_first() -> None:
-    append = append_to(an_upload(offset=7), finish_at_once=False)
+    append = append_to(an_upload(offset=7), finish=Finish(at_once=False))
     append.tell(ABC)
 
     assert settle(append, 10) == Commit(

@@ -16,6 +16,7 @@ from tus_domain.errors import (
     UploadTooLargeError,
 )
 from tus_domain.events import LengthDeclared, OffsetAdvanced, UploadCompleted, UploadCreated, UploadFinalising
+from tus_domain.ledger import IMMEDIATELY, Finish
 from tus_domain.policy import Policy
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import CompletionPolicy, Concatenation, Extension, Metadata, UploadId
@@ -94,6 +95,9 @@ def test_another_command_makes_another_id() -> None:
         the_command("ab"),
         the_command(metadata=Metadata.parse("filename Yg==")),
         the_command("a", metadata=Metadata.parse("b")),
+        the_command(owner=""),
+        the_command(owner="ada"),
+        the_command(owner="bob"),
     ]
     ids = [concatenation.final_id(command) for command in commands]
 
@@ -183,8 +187,8 @@ def test_joining_gives_a_final_upload_all_bytes_at_once(
     sources = [a_part(), a_part()]
     kept = (*declared, OffsetAdvanced(20), UploadFinalising())
 
-    assert concatenation.join(upload, sources, Policy(), finish_at_once=False) == kept
-    events = concatenation.join(upload, sources, Policy(), finish_at_once=True)
+    assert concatenation.join(upload, sources, NOW, Policy(), Finish(at_once=False)) == kept
+    events = concatenation.join(upload, sources, NOW, Policy(), IMMEDIATELY)
     assert events == (*kept, UploadCompleted())
     assert upload.apply_all(events) == an_upload(
         length=20, offset=20, phase=Phase.COMPLETE, concatenation=FINAL
@@ -194,7 +198,7 @@ def test_joining_gives_a_final_upload_all_bytes_at_once(
 def test_no_bytes_can_be_joined() -> None:
     upload = an_upload(length=0, concatenation=FINAL)
 
-    assert concatenation.join(upload, [a_part(offset=0, length=0)], Policy(), finish_at_once=True) == (
+    assert concatenation.join(upload, [a_part(offset=0, length=0)], NOW, Policy(), IMMEDIATELY) == (
         UploadFinalising(),
         UploadCompleted(),
     )
@@ -204,14 +208,12 @@ def test_lengths_that_became_known_can_be_too_large() -> None:
     upload = an_upload(length=None, concatenation=FINAL)
 
     with pytest.raises(UploadTooLargeError):
-        concatenation.join(upload, [a_part()], Policy(max_size=9), finish_at_once=True)
+        concatenation.join(upload, [a_part()], NOW, Policy(max_size=9), IMMEDIATELY)
 
 
 def test_sources_of_another_size_than_was_foreseen_are_others() -> None:
     with pytest.raises(UploadGoneError):
-        concatenation.join(
-            an_upload(length=9, concatenation=FINAL), [a_part()], Policy(), finish_at_once=True
-        )
+        concatenation.join(an_upload(length=9, concatenation=FINAL), [a_part()], NOW, Policy(), IMMEDIATELY)
 
 
 def test_what_waits_shows_the_length_that_can_be_told() -> None:

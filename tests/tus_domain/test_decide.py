@@ -29,7 +29,7 @@ from tus_domain.events import (
     UploadFinalising,
     UploadTerminated,
 )
-from tus_domain.ledger import State
+from tus_domain.ledger import IMMEDIATELY, Finish, State
 from tus_domain.policy import Policy
 from tus_domain.upload import Phase
 from tus_domain.values import CompletionPolicy, Extension, Metadata
@@ -105,7 +105,7 @@ def test_an_append_at_the_limits_is_allowed(upload: dict[str, Any], changes: dic
 
 def test_an_append_knows_all_of_its_command() -> None:
     command = an_append(content_length=3, length=3, checksum=SHA1_OF_ABC)
-    append = decide.append(an_upload(length=None), command, NOW, POLICY, finish_at_once=False)
+    append = decide.append(an_upload(length=None), command, NOW, POLICY, finish=Finish(at_once=False))
 
     assert append.tell(chunk(b"abc")) == (Write(b"abc"),)
     assert append.tell(BodyEnded(clean=True)) == (Seal(),)
@@ -145,7 +145,9 @@ def test_an_append_finishes_at_once_unless_told_otherwise() -> None:
 def test_a_creation_opens_an_append() -> None:
     created = was_created(length=3)
     command = a_creation(length=3, content_length=3, checksum=SHA1_OF_ABC)
-    append = decide.open_creation(created, command, NOW, Policy(checkpoint_bytes=1), finish_at_once=False)
+    append = decide.open_creation(
+        created, command, NOW, Policy(checkpoint_bytes=1), finish=Finish(at_once=False)
+    )
 
     assert append.upload == an_upload(length=3)
     append.tell(chunk(b"abc"))
@@ -221,7 +223,7 @@ def test_an_upload_that_is_due_is_completed_once(
     upload: dict[str, Any], begun: tuple[Any, ...], finished: tuple[Any, ...]
 ) -> None:
     assert decide.finalise(an_upload(**upload)) == begun
-    assert decide.finish(an_upload(**upload)) == finished
+    assert decide.complete(an_upload(**upload), NOW, IMMEDIATELY) == finished
 
 
 @pytest.mark.parametrize("phase", [Phase.RECEIVING, Phase.FINALISING, Phase.COMPLETE])

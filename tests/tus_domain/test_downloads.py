@@ -1,5 +1,6 @@
 """Reading complete uploads through ``Downloads``."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -7,14 +8,21 @@ import pytest
 from tests.tus_domain.doubles import Pieces
 from tests.tus_domain.examples import ID, NOW, an_upload, later
 from tests.tus_domain.rig import Rig
+from tus_adapters.memory import MemoryStorage
 from tus_domain import decide
+from tus_domain.access import Asker
 from tus_domain.downloads import Downloads
 from tus_domain.errors import (
     BodyDisconnectedError,
     UploadGoneError,
     UploadIncompleteError,
     UploadNotFoundError,
+    VersionConflictError,
 )
+from tus_domain.events import AnnouncementDue, Event
+from tus_domain.policy import Policy
+from tus_domain.ports import Stored
+from tus_domain.service import Uploads
 from tus_domain.upload import Phase
 
 pytestmark = pytest.mark.anyio
@@ -89,3 +97,60 @@ async def test_what_is_complete_may_be_read_whatever_its_time() -> None:
     upload = an_upload(offset=10, phase=Phase.COMPLETE, expires_at=NOW - timedelta(seconds=1))
 
     assert decide.readable(upload, NOW) is upload
+
+
+async def test_somebody_elses_is_not_there() -> None:
+    rig = Rig()
+    await rig.create(Pieces(b"0123456789"), owner="ada")
+
+    assert (await downloads(rig).open(ID)).upload.owner == "ada"
+    assert (await downloads(rig).open(ID, asker=Asker("ada"))).upload.owner == "ada"
+    for stranger in (Asker("eve"), Asker(None)):
+        with pytest.raises(UploadNotFoundError):
+            await downloads(rig).open(ID, asker=stranger)
+
+
+class Strict(MemoryStorage):
+    """Reads what it was asked for, and nothing that came after."""
+
+    async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
+        if (await self.load(base.upload.id)).version != base.version:
+            raise VersionConflictError
+        async for piece in super().read(base, start, stop):
+            yield piece
+
+
+def a_strict_rig() -> Rig:
+    rig = Rig()
+    rig.storage = Strict()  # type: ignore[assignment]
+    rig.uploads = Uploads(rig.storage, rig.locks, rig.clock, Policy())
+    return rig
+
+
+async def test_one_whose_completion_is_announced_meanwhile_is_read_on() -> None:
+    rig = a_strict_rig()
+    await rig.create(Pieces(b"0123456789"))
+    await record(rig, AnnouncementDue(later(60)))
+    download = await downloads(rig).open(ID)
+    await rig.uploads.announced(ID)
+
+    assert [piece async for piece in download.read(2, 5)] == [b"234"]
+    assert [piece async for piece in download.read(2, 5)] == [b"234"]
+
+
+async def test_one_that_was_replaced_is_another() -> None:
+    rig = a_strict_rig()
+    await rig.create(Pieces(b"0123456789"))
+    download = await downloads(rig).open(ID)
+    await rig.terminate()
+    rig.clock.advance(timedelta(seconds=1))
+    await rig.create(Pieces(b"abcdefghij"))
+
+    with pytest.raises(VersionConflictError):
+        [piece async for piece in download.read(2, 5)]
+
+
+async def record(rig: Rig, event: Event) -> None:
+    base = await rig.storage.load(ID)
+    async with rig.storage.stage(base) as staging:
+        await staging.commit(lambda _: base.upload.apply(event))

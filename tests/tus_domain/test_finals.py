@@ -13,6 +13,7 @@ from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload,
 from tests.tus_domain.rig import Pieces, Rig
 from tus_adapters.memory import MemoryLocks, MemoryStaging, MemoryStorage
 from tus_domain import concatenation
+from tus_domain.access import Asker
 from tus_domain.commands import Concatenate
 from tus_domain.errors import (
     BodyDisconnectedError,
@@ -39,8 +40,9 @@ from tus_domain.events import (
     UploadFinalising,
 )
 from tus_domain.finals import Finals
+from tus_domain.joining import can_concatenate
 from tus_domain.policy import Policy
-from tus_domain.ports import Hooks, Stored, can_concatenate
+from tus_domain.ports import Hooks, Stored
 from tus_domain.service import Uploads
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import Concatenation, Extension, Metadata, UploadId
@@ -267,9 +269,8 @@ async def test_whoever_offers_what_the_storage_has_not_is_told() -> None:
         finals._locks,
         finals._clock,
         Policy(),
-        finals._open,
-        finals._finish,
-        finals._publish,
+        finals._recorder,
+        finals._audience,
     )
 
     with pytest.raises(MisuseError, match=r"^the policy offers concatenation, and the storage does not$"):
@@ -805,3 +806,45 @@ async def test_a_source_that_cannot_be_removed_stays(caplog: pytest.LogCaptureFi
 
     assert await make(rig) == COMPLETE
     assert await rig.ids() == [FINAL_ID]
+
+
+# Owners.
+
+
+async def test_the_parts_of_somebody_else_are_not_there() -> None:
+    rig = Rig()
+    await part(rig, "a", b"abc", owner="ada")
+    await part(rig, "b", b"def", owner="eve")
+
+    for stranger in (Asker("eve"), Asker("ada"), Asker(None)):
+        with pytest.raises(SourceNotFoundError):
+            await rig.uploads.finals.create(COMMAND, asker=stranger)
+    with pytest.raises(UploadNotFoundError):
+        await stored(rig)
+
+    assert (await make(rig)).complete
+
+
+async def test_an_upload_without_an_owner_is_for_everybody_but_a_final_one_is_its_makers() -> None:
+    rig = await a_rig()
+    command = the_command(owner="ada")
+
+    made = await rig.uploads.finals.create(command, asker=Asker("ada"))
+
+    assert made.owner == "ada"
+    assert await rig.uploads.finals.create(command, asker=Asker("ada")) == made
+    with pytest.raises(UploadNotFoundError):
+        await rig.uploads.find(made.id, asker=Asker("eve"))
+    with pytest.raises(UploadNotFoundError):
+        await rig.uploads.finals.create(command, asker=Asker("eve"))
+
+
+async def test_a_final_upload_that_waits_is_completed_whoever_completes_its_parts() -> None:
+    rig = Rig()
+    await part(rig, "a", None, owner="ada")
+    await part(rig, "b", b"def")
+    await rig.uploads.finals.create(the_command(owner="ada"), asker=Asker("ada"))
+
+    await fill(rig, "a", b"abc")
+
+    assert (await stored(rig, concatenation.final_id(the_command(owner="ada")))).complete

@@ -74,7 +74,7 @@ async def test_an_audience_that_fails_changes_nothing(caplog: pytest.LogCaptureF
         f"An event sink failed on {name} of upload {ID}."
         for name in ("UploadCreated", "OffsetAdvanced", "UploadFinalising", "UploadCompleted")
     ]
-    assert {record.name for record in caplog.records} == {"tus_domain.publishing"}
+    assert {record.name for record in caplog.records} == {"tus_domain.audience"}
     assert all(record.exc_info and record.exc_info[0] is RuntimeError for record in caplog.records)
 
 

@@ -8,9 +8,11 @@ import pytest
 from tests.tus_domain.examples import ID, NOW, an_upload, later, was_created
 from tus_domain.errors import MisuseError
 from tus_domain.events import (
+    AnnouncementDue,
     Event,
     LengthDeclared,
     OffsetAdvanced,
+    UploadAnnounced,
     UploadCompleted,
     UploadFinalising,
     UploadTerminated,
@@ -28,6 +30,12 @@ LIFE: dict[tuple[Phase, type[Event]], tuple[dict[str, Any], Event, dict[str, Any
     (RECEIVING, UploadTerminated): ({"offset": 3}, UploadTerminated(), {"phase": TERMINATED}),
     (FINALISING, UploadCompleted): ({"offset": 10}, UploadCompleted(), {"phase": COMPLETE}),
     (FINALISING, UploadTerminated): ({"offset": 10}, UploadTerminated(), {"phase": TERMINATED}),
+    (COMPLETE, AnnouncementDue): ({"offset": 10}, AnnouncementDue(later(9)), {"announce_by": later(9)}),
+    (COMPLETE, UploadAnnounced): (
+        {"offset": 10, "announce_by": NOW},
+        UploadAnnounced(),
+        {"announce_by": None},
+    ),
     (COMPLETE, UploadTerminated): ({"offset": 10}, UploadTerminated(), {"phase": TERMINATED}),
 }
 EVENTS: tuple[Event, ...] = (
@@ -36,6 +44,8 @@ EVENTS: tuple[Event, ...] = (
     LengthDeclared(7),
     UploadFinalising(),
     UploadCompleted(),
+    AnnouncementDue(NOW),
+    UploadAnnounced(),
     UploadTerminated(),
 )
 
@@ -158,6 +168,15 @@ def test_events_are_applied_in_their_order() -> None:
 )
 def test_an_upload_is_due_when_only_its_completion_is_missing(upload: Upload, due: bool) -> None:
     assert upload.due is due
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_only_a_completion_can_be_unannounced_and_only_past_its_time(phase: Phase) -> None:
+    upload = an_upload(offset=10, phase=phase, announce_by=later(60))
+
+    assert not upload.unannounced(later(59))
+    assert upload.unannounced(later(60)) is (phase is COMPLETE)
+    assert not an_upload(offset=10, phase=phase).unannounced(later(60))
 
 
 @pytest.mark.parametrize("phase", Phase)

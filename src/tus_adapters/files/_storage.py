@@ -126,8 +126,9 @@ class FileStorage:
         upload_id = base.upload.id
         data = self._store.data(upload_id)
         with storage_errors(upload_id):
-            # The application may have moved the file of a complete upload away. Then nobody can write to it.
             descriptor = open_existing(data)
+            if descriptor is None:  # the application may have moved the file of a complete upload away
+                descriptor = open_existing(self._store.record(upload_id))
             try:
                 if descriptor is not None and lock_at_once(descriptor) is None:
                     raise VersionConflictError

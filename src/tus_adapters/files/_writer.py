@@ -47,6 +47,7 @@ class Writer:
         self._id = upload_id
         self._sync_every = sync_every
         self._descriptor: int | None = None
+        self._moved = False
         self._record: FileRecord | None = None
         self._end = 0
         self._synced = 0
@@ -63,6 +64,8 @@ class Writer:
         try:
             with storage_errors(self._id):
                 descriptor = self._open()
+                if pieces and self._moved:
+                    raise VersionConflictError
                 while pieces:
                     done = self._store.disk.write(descriptor, pieces, self._end)
                     self._end += done
@@ -216,6 +219,9 @@ class Writer:
 
     def _reopen(self, base: Stored) -> int:
         descriptor = open_existing(self._store.data(self._id))
+        if descriptor is None and base.upload.complete:
+            # The application has moved its bytes away. There can be more to record; the record is locked.
+            self._moved, descriptor = True, open_existing(self._store.record(self._id))
         if descriptor is None:
             raise VersionConflictError
         try:
@@ -225,7 +231,8 @@ class Writer:
             self._record = self._store.expect(base)
             self._end = base.upload.offset
             self._synced = min(self._record.placement.synced, self._end)
-            self._trim(descriptor, status)
+            if not base.upload.complete:  # its bytes are the application's, which may have changed them
+                self._trim(descriptor, status)
         except BaseException:
             self._store.disk.close(descriptor)
             raise

@@ -22,7 +22,7 @@ from tus_adapters.testing.steps import (
     scanned,
 )
 from tus_domain import MAX_LENGTH, Phase, Upload, UploadId, can_concatenate
-from tus_domain.errors import MisuseError, UploadNotFoundError
+from tus_domain.errors import MisuseError, UploadNotFoundError, VersionConflictError
 
 __all__ = ["KeepingTests"]
 
@@ -177,3 +177,19 @@ class KeepingTests(AdapterTests):
     async def _check_claimed(self, upload_id: UploadId, *, claimed: bool) -> None:
         assert (await self.open_storage().load(upload_id)).claimed is claimed
         assert (await scanned(self.open_storage()))[upload_id].claimed is claimed
+
+    async def test_more_can_be_recorded_of_a_complete_upload(self) -> None:
+        """Without a byte of it being touched; and by one at a time."""
+        data = content(200_000)
+        stored = await finish(self.open_storage(), await put(self.open_storage(), an_upload(), data))
+        upload = evolve(stored.upload, announce_by=stored.upload.created_at)
+        async with self.open_storage().stage(stored) as staging:
+            noted = await staging.commit(lambda _: upload)
+        assert noted.upload == upload
+        assert noted.version != stored.version
+        assert (await self.open_storage().load(upload.id)).upload == upload
+        await self.check_bytes(noted, data)
+        with pytest.raises(VersionConflictError):
+            async with self.open_storage().stage(stored) as staging:
+                await staging.commit(lambda _: stored.upload)
+        assert (await self.open_storage().load(upload.id)).upload == upload

@@ -1,0 +1,118 @@
+"""Routes: what Litestar is told of the endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import HttpMethod, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIResponse, Operation
+from litestar.types import ASGIApp
+
+from litestar_tus.config import TUSConfig
+from tus_domain import Extension
+
+__all__ = ["routes"]
+
+Handle = Callable[..., Awaitable[ASGIApp]]
+
+
+@dataclass
+class _Creation(Operation):
+    """POST, as the application's schema shows it."""
+
+    def __post_init__(self) -> None:
+        self.responses = {"201": OpenAPIResponse("The upload is at Location, and has Upload-Offset bytes.")}
+
+
+@dataclass
+class _State(Operation):
+    """HEAD, as the application's schema shows it."""
+
+    def __post_init__(self) -> None:
+        self.responses = {"200": OpenAPIResponse("The upload has Upload-Offset bytes of Upload-Length.")}
+
+
+@dataclass
+class _Download(Operation):
+    """GET, as the application's schema shows it."""
+
+    def __post_init__(self) -> None:
+        self.responses = {
+            "200": OpenAPIResponse("All bytes of the complete upload."),
+            "206": OpenAPIResponse("Those bytes that Range asked for."),
+        }
+
+
+@dataclass
+class _Append(Operation):
+    """PATCH, as the application's schema shows it."""
+
+    def __post_init__(self) -> None:
+        self.responses = {"204": OpenAPIResponse("The bytes are kept, up to Upload-Offset.")}
+
+
+@dataclass
+class _Termination(Operation):
+    """DELETE, as the application's schema shows it."""
+
+    def __post_init__(self) -> None:
+        self.responses = {"204": OpenAPIResponse("The upload is gone.")}
+
+
+_COLLECTION = {
+    HttpMethod.POST: (Extension.CREATION, "Begin an upload", _Creation),
+}
+_RESOURCE = {
+    HttpMethod.GET: (None, "Download an upload", _Download),
+    HttpMethod.HEAD: (None, "Ask how an upload stands", _State),
+    HttpMethod.PATCH: (None, "Append bytes to an upload", _Append),
+    HttpMethod.DELETE: (Extension.TERMINATION, "End an upload", _Termination),
+}
+
+
+def routes(config: TUSConfig, handle: Handle) -> list[HTTPRouteHandler]:
+    """Handlers for all methods and all paths below the prefix, so that all that comes is answered by the
+    rules of the protocol. They are one, unless the application's schema is to show what is offered.
+    """
+    prefix = config.path_prefix
+    resource = f"{prefix.rstrip('/')}/{{upload_id:path}}"
+    if not config.include_in_schema:
+        return [_route(config, handle, [prefix, resource], list(HttpMethod), name=f"tus:{prefix}")]
+    shown: list[HTTPRouteHandler] = []
+    for path, described in ((prefix, _COLLECTION), (resource, _RESOURCE)):
+        offered = {
+            method: (summary, operation)
+            for method, (needs, summary, operation) in described.items()
+            if (needs is None or needs in config.extensions)
+            and (config.downloads or method != HttpMethod.GET)
+        }
+        # First the handler that has OPTIONS: Litestar adds one of its own where it finds none.
+        others = [method for method in HttpMethod if method not in offered]
+        shown.append(_route(config, handle, [path], others, name=f"tus:{path}"))
+        for method, (summary, operation) in offered.items():
+            more = {"summary": summary, "operation_class": operation, "include_in_schema": True}
+            more["operation_id"] = f"{summary} {prefix}".title().replace("/", " ").replace(" ", "")
+            shown.append(_route(config, handle, [path], [method], **more))
+    return shown
+
+
+def _route(
+    config: TUSConfig, handle: Handle, paths: list[str], methods: Collection[HttpMethod], **more: Any
+) -> HTTPRouteHandler:
+    options: dict[str, Any] = {
+        "guards": list(config.guards),
+        "middleware": list(config.middleware),
+        "dependencies": dict(config.dependencies),
+        # No browser sends Tus-Resumable to another site unasked, and nothing is written without it: that is
+        # protection enough against forged requests, and tus clients know no tokens.
+        "opt": {"exclude_from_csrf": True, **config.opt},
+        "request_max_body_size": None,
+        "status_code": 200,  # for Litestar to accept that answers are returned; they have their own
+        "security": None if config.security is None else list(config.security),
+        "tags": list(config.tags),
+        "include_in_schema": False,
+    }
+    return route(paths, http_method=list(methods), **(options | more))(handle)
