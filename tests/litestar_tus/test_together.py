@@ -149,6 +149,17 @@ def test_a_limit_of_its_own_holds_for_the_sum(serve: Serve, limit: int, status: 
 
 
 @pytest.mark.clause("T-CRE-05")
+def test_it_holds_for_what_is_still_to_come(serve: Serve) -> None:
+    def before_create(request: Any, upload: NewUpload) -> NewUpload:
+        return evolve(upload, max_size=5)
+
+    tus = serve(before_create=before_create)
+    sources = [tus.upload(3, b"", Upload_Concat="partial") for _ in range(2)]
+
+    assert final(tus, *sources).status_code == 413
+
+
+@pytest.mark.clause("T-CRE-05")
 def test_nor_can_the_sum_get_over_it_later(serve: Serve) -> None:
     def before_create(request: Any, upload: NewUpload) -> NewUpload:
         return evolve(upload, max_size=5)

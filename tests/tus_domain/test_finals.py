@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.tus_domain.doubles import Fault
 from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload, later
 from tests.tus_domain.rig import Pieces, Rig
-from tus_adapters.memory import MemoryLocks, MemoryStaging, MemoryStorage
+from tus_adapters.memory import MemoryLocks, MemoryStaging, MemoryStorage, RecordedEvents
 from tus_domain import concatenation
 from tus_domain.access import Asker
 from tus_domain.commands import Concatenate
@@ -848,3 +848,33 @@ async def test_a_final_upload_that_waits_is_completed_whoever_completes_its_part
     await fill(rig, "a", b"abc")
 
     assert (await stored(rig, concatenation.final_id(the_command(owner="ada")))).complete
+
+
+# Announcements.
+
+
+class Listening(RecordedEvents):
+    """An audience that is to hear of every completion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[UploadId] = []
+
+    def wants_completions(self) -> bool:
+        return True
+
+    async def announce(self, upload: Upload, done: Any, /) -> None:
+        self.heard.append(upload.id)
+
+
+async def test_the_completion_of_a_final_upload_is_announced_and_no_partial_ones() -> None:
+    """T-CONC-03."""
+    sink = Listening()
+    rig = Rig(sink=sink)
+    await part(rig, "a", b"abc")
+    await part(rig, "b", b"def")
+    made = await make(rig)
+
+    assert sink.heard == [FINAL_ID]
+    assert made.announce_by is not None
+    assert (await stored(rig, A)).announce_by is None
