@@ -35,6 +35,12 @@ class Line:
     async def send(self, data: bytes, *, more: bool = True) -> None:
         await self.feed.send({"type": "http.request", "body": data, "more_body": more})
 
+    @property
+    def waits(self) -> bool:
+        """Whether all that was sent has been taken, and more is asked for."""
+        line = self.feed.statistics()
+        return line.current_buffer_used == 0 and line.tasks_waiting_receive == 1
+
     def close(self) -> None:
         self.feed.close()
         self._messages.close()
@@ -224,7 +230,7 @@ async def test_the_end_of_the_application_waits_until_running_requests_have_kept
             await plugin.uploads.create(CreateUpload(upload_id=upload_id, length=10))
             tasks.start_soon(patch_in_progress, plugin, app, line, upload_id)
             await line.send(b"hello")
-            await until(lambda: plugin.uploads.running == 1)
+            await until(lambda: line.waits)
 
         assert plugin.uploads.running == 0
         assert (tmp_path / upload_id).read_bytes() == b"hello"

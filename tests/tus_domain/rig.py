@@ -17,9 +17,16 @@ from tus_domain.values import UploadId
 class Rig:
     """Everything but the transport. Policy's fields can be given by name."""
 
-    def __init__(self, *, sink: EventSink | None = None, patience: float = 5, **policy: Any) -> None:
+    def __init__(
+        self,
+        *,
+        storage: FaultyStorage | None = None,
+        sink: EventSink | None = None,
+        patience: float = 5,
+        **policy: Any,
+    ) -> None:
         self.clock = ManualClock(NOW)
-        self.storage = FaultyStorage()
+        self.storage = FaultyStorage() if storage is None else storage
         self.locks = MemoryLocks(patience=patience)
         self.sink = RecordedEvents()
         self.uploads = Uploads(

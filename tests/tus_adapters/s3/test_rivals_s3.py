@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 
 import anyio
@@ -313,7 +314,11 @@ async def test_a_complete_upload_is_deleted_with_its_object(store: Store, size: 
     upload_id = await node.create(size)
     await node.append(upload_id, 0, content(size))
     await node.uploads.terminate(upload_id)
-    assert not [key for key in store.objects if key.startswith(PREFIX + upload_id)]
+    assert [key for key in store.objects if key.startswith(PREFIX + upload_id)] == [
+        f"{PREFIX}{upload_id}.info"
+    ]
+    await node.scan(after=timedelta(days=1))
+    assert not store.objects
 
 
 @pytest.mark.rival("15")
