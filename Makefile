@@ -21,11 +21,11 @@ PIP = $(VENV)/python -m pip --disable-pip-version-check --quiet --quiet
 # Bytecode is written on first use: most of what is installed is never imported.
 INSTALL = install --no-compile
 # What other versions leave out: real clients, real servers, builds, documents and the benchmark's own tests do not
-# depend on the version, and take most of the time.
-LESS = --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not servers and not slow"
+# depend on the version, and take most of the time; trio is tested on one, too.
+LESS = --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not servers and not slow" -k "not trio"
 # More than there are processors, usually: tests wait more than they compute.
 PARALLEL = -n 4 --dist loadfile
-LESS_SAID = all but benchmarks, clients, documents, packaging, servers and slow tests
+LESS_SAID = all but benchmarks, clients, documents, packaging, servers, slow tests and trio
 # Not called by its own name, or `make --dry-run test` would run it.
 SUBMAKE = $(MAKE) --no-print-directory --silent
 
