@@ -19,57 +19,43 @@ __all__ = ["routes"]
 Handle = Callable[..., Awaitable[ASGIApp]]
 
 
-@dataclass
-class _Creation(Operation):
-    """POST, as the application's schema shows it."""
+def _answers(said: dict[str, str]) -> type[Operation]:
+    """What the application's schema says of a method: what each status means."""
 
-    def __post_init__(self) -> None:
-        self.responses = {"201": OpenAPIResponse("The upload is at Location, and has Upload-Offset bytes.")}
+    @dataclass
+    class Answers(Operation):
+        def __post_init__(self) -> None:
+            self.responses = {status: OpenAPIResponse(meaning) for status, meaning in said.items()}
 
-
-@dataclass
-class _State(Operation):
-    """HEAD, as the application's schema shows it."""
-
-    def __post_init__(self) -> None:
-        self.responses = {"200": OpenAPIResponse("The upload has Upload-Offset bytes of Upload-Length.")}
-
-
-@dataclass
-class _Download(Operation):
-    """GET, as the application's schema shows it."""
-
-    def __post_init__(self) -> None:
-        self.responses = {
-            "200": OpenAPIResponse("All bytes of the complete upload."),
-            "206": OpenAPIResponse("Those bytes that Range asked for."),
-        }
-
-
-@dataclass
-class _Append(Operation):
-    """PATCH, as the application's schema shows it."""
-
-    def __post_init__(self) -> None:
-        self.responses = {"204": OpenAPIResponse("The bytes are kept, up to Upload-Offset.")}
-
-
-@dataclass
-class _Termination(Operation):
-    """DELETE, as the application's schema shows it."""
-
-    def __post_init__(self) -> None:
-        self.responses = {"204": OpenAPIResponse("The upload is gone.")}
+    return Answers
 
 
 _COLLECTION = {
-    HttpMethod.POST: (Extension.CREATION, "Begin an upload", _Creation),
+    HttpMethod.POST: (
+        Extension.CREATION,
+        "Begin an upload",
+        _answers({"201": "The upload is at Location, and has Upload-Offset bytes."}),
+    ),
 }
 _RESOURCE = {
-    HttpMethod.GET: (None, "Download an upload", _Download),
-    HttpMethod.HEAD: (None, "Ask how an upload stands", _State),
-    HttpMethod.PATCH: (None, "Append bytes to an upload", _Append),
-    HttpMethod.DELETE: (Extension.TERMINATION, "End an upload", _Termination),
+    HttpMethod.GET: (
+        None,
+        "Download an upload",
+        _answers(
+            {"200": "All bytes of the complete upload.", "206": "Those bytes that Range asked for."},
+        ),
+    ),
+    HttpMethod.HEAD: (
+        None,
+        "Ask how an upload stands",
+        _answers({"200": "The upload has Upload-Offset bytes of Upload-Length."}),
+    ),
+    HttpMethod.PATCH: (
+        None,
+        "Append bytes to an upload",
+        _answers({"204": "The bytes are kept, up to Upload-Offset."}),
+    ),
+    HttpMethod.DELETE: (Extension.TERMINATION, "End an upload", _answers({"204": "The upload is gone."})),
 }
 
 

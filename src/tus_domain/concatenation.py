@@ -12,6 +12,7 @@ from datetime import datetime
 from attrs import evolve
 
 from tus_domain.commands import Concatenate
+from tus_domain.decide import created
 from tus_domain.errors import (
     MisuseError,
     NotPartialError,
@@ -20,7 +21,6 @@ from tus_domain.errors import (
     UploadTooLargeError,
 )
 from tus_domain.events import Event, LengthDeclared, OffsetAdvanced, UploadCreated
-from tus_domain.expiration import expires_at
 from tus_domain.ledger import Finish
 from tus_domain.policy import Policy
 from tus_domain.upload import Upload
@@ -67,17 +67,7 @@ def begin(
     if not all_complete(sources) and Extension.CONCATENATION_UNFINISHED not in policy.extensions:
         raise SourceUnfinishedError
     check_size(sources, policy)
-    expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
-    return UploadCreated(
-        upload_id=upload_id,
-        length=total(sources),
-        metadata=command.metadata,
-        policy=command.policy,
-        at=now,
-        expires_at=expires,
-        owner=command.owner,
-        concatenation=command.concatenation,
-    )
+    return created(command, upload_id, total(sources), now, policy)
 
 
 def all_complete(sources: Iterable[Upload]) -> bool:

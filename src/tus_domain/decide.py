@@ -12,7 +12,7 @@ from datetime import datetime
 
 from tus_domain.append import Append
 from tus_domain.checksum import Checksum, Verifier
-from tus_domain.commands import AppendBody, CreateUpload
+from tus_domain.commands import AppendBody, Concatenate, CreateUpload
 from tus_domain.errors import (
     BodyDisconnectedError,
     ContentionError,
@@ -30,7 +30,7 @@ from tus_domain.expiration import expires_at
 from tus_domain.ledger import IMMEDIATELY, Finish
 from tus_domain.policy import Policy
 from tus_domain.upload import Phase, Upload
-from tus_domain.values import Extension
+from tus_domain.values import Extension, UploadId
 
 __all__ = [
     "append",
@@ -65,14 +65,24 @@ def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreate
     _check_length(command.length, 0, policy)
     _check_room(command.content_length, command.length, 0, policy)
     _check_checksum(command.checksum, policy)
-    expires = expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None
+    return created(command, command.upload_id, command.length, now, policy)
+
+
+def created(
+    command: CreateUpload | Concatenate,
+    upload_id: UploadId,
+    length: int | None,
+    now: datetime,
+    policy: Policy,
+) -> UploadCreated:
+    """What a creation that was found to be in order comes to."""
     return UploadCreated(
-        upload_id=command.upload_id,
-        length=command.length,
+        upload_id=upload_id,
+        length=length,
         metadata=command.metadata,
         policy=command.policy,
         at=now,
-        expires_at=expires,
+        expires_at=expires_at(now, policy.lifetime) if Extension.EXPIRATION in policy.extensions else None,
         owner=command.owner,
         concatenation=command.concatenation,
     )

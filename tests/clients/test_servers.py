@@ -201,7 +201,6 @@ def test_a_slow_download_beside_fast_ones(server: Server, large: str) -> None:
     assert first + rest == bodies[0]
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at open files in /proc")
 def test_a_client_that_leaves_lets_the_file_go(server: Server, large: str) -> None:
     stored = server.stored(large)
     connection, answer = connected(large)

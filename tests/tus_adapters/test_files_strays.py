@@ -412,33 +412,27 @@ async def test_what_is_recorded_later_leaves_the_applications_file_alone(
 
 
 async def test_more_can_be_recorded_when_the_application_has_moved_the_file(
-    storage: FileStorage, tmp_path: Path
+    storage: FileStorage, moved: Stored, tmp_path: Path
 ) -> None:
-    stored = await finish(storage, await put(storage, an_upload(), b"data"))
-    (tmp_path / stored.upload.id).rename(tmp_path / "moved")
+    async with storage.stage(moved) as staging:
+        noted = await staging.commit(lambda _: evolve(moved.upload, announce_by=moved.upload.created_at))
 
-    async with storage.stage(stored) as staging:
-        noted = await staging.commit(lambda _: evolve(stored.upload, announce_by=stored.upload.created_at))
-
-    assert await storage.load(stored.upload.id) == noted
-    assert set(all_files(tmp_path)) == {"moved", f"{stored.upload.id}.info"}
+    assert await storage.load(moved.upload.id) == noted
+    assert set(all_files(tmp_path)) == {"kept.elsewhere", f"{moved.upload.id}.info"}
     await storage.delete(noted)
-    assert all_files(tmp_path) == {"moved": b"data"}
+    assert all_files(tmp_path) == {"kept.elsewhere": b"all of it"}
 
 
 async def test_one_at_a_time_when_the_application_has_moved_the_file(
-    storage: FileStorage, tmp_path: Path
+    storage: FileStorage, moved: Stored, tmp_path: Path
 ) -> None:
     """Neither two writers of the record, nor one and who removes it: it would come back."""
-    stored = await finish(storage, await put(storage, an_upload(), b"data"))
-    (tmp_path / stored.upload.id).rename(tmp_path / "moved")
-
-    async with storage.stage(stored) as staging:
-        with (tmp_path / f"{stored.upload.id}.info").open() as held:
+    async with storage.stage(moved) as staging:
+        with (tmp_path / f"{moved.upload.id}.info").open() as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             with pytest.raises(VersionConflictError):
-                await staging.commit(lambda _: stored.upload)
+                await staging.commit(lambda _: moved.upload)
             with pytest.raises(VersionConflictError):
-                await storage.delete(stored)
+                await storage.delete(moved)
 
-    assert await storage.load(stored.upload.id) == stored
+    assert await storage.load(moved.upload.id) == moved

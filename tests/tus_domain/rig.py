@@ -50,9 +50,9 @@ class Rig:
     async def terminate(self, *, hooks: Hooks | None = None) -> Upload:
         return await self.uploads.terminate(ID, hooks=hooks or Hooks())
 
-    async def stored(self) -> Upload:
+    async def stored(self, upload_id: UploadId = ID) -> Upload:
         """The upload as the storage has it."""
-        return (await self.storage.load(ID)).upload
+        return (await self.storage.load(upload_id)).upload
 
     async def content(self, upload_id: UploadId = ID) -> bytes:
         """All bytes that the storage has."""
@@ -80,3 +80,19 @@ async def a_rig(*, length: int | None = 10, **more: Any) -> Rig:
     await rig.create(length=length)
     rig.forget()
     return rig
+
+
+class Gate:
+    """An application that refuses to have uploads completed until it is open."""
+
+    def __init__(self, rig: Rig, refusal: Exception | None = None) -> None:
+        self.rig = rig
+        self.refusal = refusal
+        self.asked: list[Upload] = []
+        self.hooks = Hooks(before_complete=self.before_complete)
+
+    async def before_complete(self, upload: Upload) -> None:
+        self.asked.append(upload)
+        assert await self.rig.stored(upload.id) == upload
+        if self.refusal is not None:
+            raise self.refusal

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from tests.tus_domain.doubles import Fault
 from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload, later
-from tests.tus_domain.rig import Pieces, Rig
+from tests.tus_domain.rig import Gate, Pieces, Rig
 from tus_adapters.memory import MemoryLocks, MemoryStaging, MemoryStorage, RecordedEvents
 from tus_domain import concatenation
 from tus_domain.access import Asker
@@ -92,10 +92,6 @@ async def find(rig: Rig, upload_id: UploadId = FINAL_ID, *, hooks: Hooks | None 
     return await rig.uploads.find(upload_id, hooks=hooks or Hooks())
 
 
-async def stored(rig: Rig, upload_id: UploadId = FINAL_ID) -> Upload:
-    return (await rig.storage.load(upload_id)).upload
-
-
 async def a_rig(a: bytes | None = b"abc", b: bytes | None = b"def", **policy: Any) -> Rig:
     """A rig with two partial uploads of three bytes each."""
     rig = Rig(**policy)
@@ -112,7 +108,7 @@ async def test_complete_sources_are_joined_at_once() -> None:
     """T-CONC-05, T-CONC-06."""
     rig = await a_rig()
 
-    assert await make(rig) == await stored(rig) == COMPLETE
+    assert await make(rig) == await rig.stored(FINAL_ID) == COMPLETE
 
     assert await rig.content(FINAL_ID) == b"abcdef"
     created = UploadCreated(
@@ -233,7 +229,7 @@ async def test_a_final_upload_takes_no_bytes() -> None:
     with pytest.raises(FinalUploadError) as refusal:
         await fill(rig, FINAL_ID, b"more", offset=7)
 
-    assert refusal.value.upload == await stored(rig) == WAITING
+    assert refusal.value.upload == await rig.stored(FINAL_ID) == WAITING
 
 
 async def test_partial_uploads_are_made_only_where_they_can_be_joined() -> None:
@@ -294,7 +290,7 @@ async def test_a_final_upload_waits_for_its_sources() -> None:
     """T-CONC-08, T-CONC-16."""
     rig = await a_rig(a=None, b=None)
 
-    assert await make(rig) == await stored(rig) == await find(rig) == WAITING
+    assert await make(rig) == await rig.stored(FINAL_ID) == await find(rig) == WAITING
 
     [(created, shown)] = rig.sink.published
     assert (type(created), shown) == (UploadCreated, WAITING)
@@ -311,7 +307,7 @@ async def test_it_is_complete_when_the_last_of_them_is() -> None:
     answer = await fill(rig, "a", b"abc")
 
     assert (answer.id, answer.complete) == (A, True)
-    assert await stored(rig) == COMPLETE
+    assert await rig.stored(FINAL_ID) == COMPLETE
     assert await rig.content(FINAL_ID) == b"abcdef"
     assert [event for event, upload in rig.sink.published if upload.id == FINAL_ID] == [
         OffsetAdvanced(6),
@@ -329,7 +325,7 @@ async def test_a_length_that_becomes_known_is_told() -> None:
 
     await fill(rig, "b", b"d", length=3)
 
-    assert await stored(rig) == the_final(length=None)
+    assert await rig.stored(FINAL_ID) == the_final(length=None)
     assert await find(rig) == WAITING
     rig.forget()
     await fill(rig, "b", b"ef", offset=1)
@@ -356,7 +352,7 @@ async def test_a_source_that_is_complete_with_its_creation_counts() -> None:
 
     assert (await find(rig, B)).complete
 
-    assert await stored(rig) == COMPLETE
+    assert await rig.stored(FINAL_ID) == COMPLETE
 
 
 async def test_a_last_source_that_is_created_whole_is_waited_for() -> None:
@@ -367,10 +363,10 @@ async def test_a_last_source_that_is_created_whole_is_waited_for() -> None:
     await rig.uploads.terminate(B)
 
     await rig.create(Pieces(b"def"), upload_id=B, length=3, concatenation=PARTIAL)
-    assert await stored(rig) == WAITING
+    assert await rig.stored(FINAL_ID) == WAITING
     await rig.create(Pieces(b"xyz"), upload_id=UploadId("c"), length=3, concatenation=PARTIAL)
 
-    assert await stored(rig) == COMPLETE
+    assert await rig.stored(FINAL_ID) == COMPLETE
 
 
 async def test_only_unfinished_sources_are_noted() -> None:
@@ -405,7 +401,7 @@ async def test_who_asks_completes_what_was_left(caplog: pytest.LogCaptureFixture
     rig.storage.faults = {("copy", 2): Fault(StorageUnavailableError())}
     with caplog.at_level(logging.WARNING):
         assert (await fill(rig, "b", b"def")).complete
-    assert await stored(rig) == WAITING
+    assert await rig.stored(FINAL_ID) == WAITING
     assert rig.storage.calls[-3:] == ["copy", "copy", "discard"]
     [record] = caplog.records
     assert record.name == "tus_domain.finals"
@@ -493,7 +489,7 @@ async def test_a_final_upload_of_what_has_become_too_large_cannot_be_completed()
     with pytest.raises(UploadTooLargeError) as refusal:
         await find(rig)
 
-    assert refusal.value.upload == await stored(rig) == the_final(length=None)
+    assert refusal.value.upload == await rig.stored(FINAL_ID) == the_final(length=None)
 
 
 # Asked again.
@@ -524,7 +520,7 @@ async def test_the_same_creation_again_completes_what_was_left() -> None:
     await make(rig)
     rig.storage.faults = {("commit", 3): Fault(StorageUnavailableError())}
     await fill(rig, "b", b"def")
-    assert await stored(rig) == WAITING
+    assert await rig.stored(FINAL_ID) == WAITING
 
     assert await make(rig) == COMPLETE
 
@@ -612,7 +608,7 @@ async def test_a_join_that_cannot_be_completed_is_told_as_it_stands(monkeypatch:
         patch.setattr(MemoryStaging, "commit", half_done)
         await make(rig)
 
-    assert failure.value.upload == await stored(rig) == FINALISING
+    assert failure.value.upload == await rig.stored(FINAL_ID) == FINALISING
     assert [type(event) for event in rig.events] == [UploadCreated, OffsetAdvanced, UploadFinalising]
     assert await find(rig) == COMPLETE
 
@@ -635,7 +631,7 @@ async def test_a_join_that_is_cancelled_is_done_again() -> None:
     with anyio.CancelScope() as scope:
         rig.storage.faults = {("copy", 2): Fault(scope.cancel)}
         await fill(rig, "b", b"def")
-    assert await stored(rig) == WAITING
+    assert await rig.stored(FINAL_ID) == WAITING
 
     assert await find(rig) == COMPLETE
     assert await rig.content(FINAL_ID) == b"abcdef"
@@ -705,22 +701,6 @@ async def test_the_application_may_refuse_a_final_upload() -> None:
     assert await rig.ids() == [A, B]
 
 
-class Gate:
-    """An application that refuses to have uploads completed until it is open."""
-
-    def __init__(self, rig: Rig, refusal: Exception | None = None) -> None:
-        self.rig = rig
-        self.refusal = refusal
-        self.asked: list[Upload] = []
-        self.hooks = Hooks(before_complete=self.before_complete)
-
-    async def before_complete(self, upload: Upload) -> None:
-        self.asked.append(upload)
-        assert await stored(self.rig, upload.id) == upload
-        if self.refusal is not None:
-            raise self.refusal
-
-
 async def test_the_application_is_asked_about_final_uploads_and_not_about_partial_ones() -> None:
     """T-CONC-03."""
     rig = Rig()
@@ -746,7 +726,7 @@ async def test_the_application_is_asked_when_the_last_source_completes() -> None
     await fill(rig, "b", b"def", hooks=gate.hooks)
 
     assert gate.asked == [FINALISING]
-    assert await stored(rig) == COMPLETE
+    assert await rig.stored(FINAL_ID) == COMPLETE
 
 
 async def test_a_refusal_is_nothing_to_the_last_source(caplog: pytest.LogCaptureFixture) -> None:
@@ -756,7 +736,7 @@ async def test_a_refusal_is_nothing_to_the_last_source(caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING):
         assert (await fill(rig, "b", b"def", hooks=gate.hooks)).complete
     assert f"{FINAL_ID} could not be completed for now: PermissionError()" in caplog.text
-    assert await stored(rig) == FINALISING
+    assert await rig.stored(FINAL_ID) == FINALISING
     with pytest.raises(PermissionError):
         await find(rig, hooks=gate.hooks)
     with pytest.raises(PermissionError):
@@ -820,7 +800,7 @@ async def test_the_parts_of_somebody_else_are_not_there() -> None:
         with pytest.raises(SourceNotFoundError):
             await rig.uploads.finals.create(COMMAND, asker=stranger)
     with pytest.raises(UploadNotFoundError):
-        await stored(rig)
+        await rig.stored(FINAL_ID)
 
     assert (await make(rig)).complete
 
@@ -847,7 +827,7 @@ async def test_a_final_upload_that_waits_is_completed_whoever_completes_its_part
 
     await fill(rig, "a", b"abc")
 
-    assert (await stored(rig, concatenation.final_id(the_command(owner="ada")))).complete
+    assert (await rig.stored(concatenation.final_id(the_command(owner="ada")))).complete
 
 
 # Announcements.
@@ -877,4 +857,4 @@ async def test_the_completion_of_a_final_upload_is_announced_and_no_partial_ones
 
     assert sink.heard == [FINAL_ID]
     assert made.announce_by is not None
-    assert (await stored(rig, A)).announce_by is None
+    assert (await rig.stored(A)).announce_by is None

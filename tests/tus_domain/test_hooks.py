@@ -11,7 +11,7 @@ from tests.tus_domain.examples import (
     an_upload,
     was_created,
 )
-from tests.tus_domain.rig import Rig
+from tests.tus_domain.rig import Gate, Rig
 from tus_domain.errors import (
     BodyDisconnectedError,
     ChecksumMismatchError,
@@ -26,22 +26,6 @@ from tus_domain.upload import Phase, Upload
 from tus_domain.values import Metadata, UploadId
 
 pytestmark = pytest.mark.anyio
-
-
-class Gate:
-    """An application that refuses to have uploads completed until it is open."""
-
-    def __init__(self, rig: Rig, refusal: Exception | None = None) -> None:
-        self.rig = rig
-        self.refusal = refusal
-        self.asked: list[Upload] = []
-        self.hooks = Hooks(before_complete=self.before_complete)
-
-    async def before_complete(self, upload: Upload) -> None:
-        self.asked.append(upload)
-        assert await self.rig.stored() == upload
-        if self.refusal is not None:
-            raise self.refusal
 
 
 FINALISING = an_upload(length=3, offset=3, phase=Phase.FINALISING)

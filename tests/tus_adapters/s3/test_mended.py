@@ -50,13 +50,19 @@ def bench() -> Bench:
     return Bench()
 
 
-async def test_a_last_part_that_lands_late_overwrites_no_part_of_the_next_writer(bench: Bench) -> None:
-    data = content(430)
+async def whose_last_part_is_late(bench: Bench, data: bytes) -> UploadId:
+    """An upload that has ``data``; a part behind it, of wrong bytes, is still to land."""
     upload_id = await bench.node.create(None)
-    await bench.node.append(upload_id, 0, data[:230])
+    await bench.node.append(upload_id, 0, data)
     bench.faults.plan("put_part", Fault.LATE)
     with pytest.raises(StorageUnavailableError):
-        await bench.node.append(upload_id, 230, b"x" * 70, length=300)
+        await bench.node.append(upload_id, len(data), b"x" * 70, length=len(data) + 70)
+    return upload_id
+
+
+async def test_a_last_part_that_lands_late_overwrites_no_part_of_the_next_writer(bench: Bench) -> None:
+    data = content(430)
+    upload_id = await whose_last_part_is_late(bench, data[:230])
     assert (await bench.node.append(upload_id, 230, data[230:])).offset == 430
 
     bench.faults.land_late()
@@ -68,11 +74,7 @@ async def test_a_last_part_that_lands_late_overwrites_no_part_of_the_next_writer
 
 async def test_a_late_last_part_of_the_same_size_does_not_get_into_the_object(bench: Bench) -> None:
     data = content(300)
-    upload_id = await bench.node.create(None)
-    await bench.node.append(upload_id, 0, data[:230])
-    bench.faults.plan("put_part", Fault.LATE)
-    with pytest.raises(StorageUnavailableError):
-        await bench.node.append(upload_id, 230, b"x" * 70, length=300)
+    upload_id = await whose_last_part_is_late(bench, data[:230])
     bench.faults.plan("complete", Fault.BEFORE, times=10)
     with pytest.raises(StorageUnavailableError):
         await bench.node.append(upload_id, 230, data[230:], length=300)
