@@ -23,12 +23,12 @@ INSTALL = install --no-compile
 # Only root may mount the small file system of a test that fills a disk.
 WHOLE = $(if $(filter-out 0,$(shell id -u)),-m "not root")
 WHOLE_SAID = all tests$(if $(WHOLE), but those for root)
-# What other versions leave out: real clients, real servers, builds, documents and the benchmark's own tests do not
-# depend on the version, and take most of the time; trio is tested on one, too.
-LESS = --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not root and not servers and not slow" -k "not trio"
+# What other versions leave out: rules of the sources, real clients, real servers, builds, documents and the benchmark's
+# own tests do not depend on the version, and take most of the time; trio is tested on one, too.
+LESS = --ignore=tests/architecture --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not root and not servers and not slow" -k "not trio"
 # More than there are processors, usually: tests wait more than they compute.
 PARALLEL = -n 4 --dist loadfile
-LESS_SAID = all but benchmarks, clients, documents, packaging, root, servers, slow tests and trio
+LESS_SAID = all but architecture, benchmarks, clients, documents, packaging, root, servers, slow tests and trio
 # Not called by its own name, or `make --dry-run test` would run it.
 SUBMAKE = $(MAKE) --no-print-directory --silent
 
