@@ -13,11 +13,11 @@ from tus_adapters.files._disk import Disk
 from tus_adapters.files._finished import FinishedFiles
 from tus_adapters.files._layout import Layout
 from tus_adapters.files._staging import FileStaging
-from tus_adapters.files._store import Durability, Store, lock_at_once, open_existing, storage_errors
+from tus_adapters.files._store import Durability, Store, open_existing, open_locked, storage_errors
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Stored, Upload, UploadId
-from tus_domain.errors import RequestError, UploadGoneError, UploadNotFoundError, VersionConflictError
+from tus_domain.errors import RequestError, UploadGoneError, UploadNotFoundError
 
 __all__ = ["FileStorage"]
 
@@ -176,17 +176,11 @@ class FileStorage:
                 self._store.sync_directory(place.data_directory)
 
     def _lock(self, path: str, stack: ExitStack) -> bool:
-        """Whether the file is there; then it is locked.
-
-        :raises VersionConflictError: somebody else has it locked.
-        """
-        descriptor = open_existing(path)
-        if descriptor is None:
-            return False
-        stack.callback(self._store.disk.close, descriptor)
-        if lock_at_once(descriptor) is None:
-            raise VersionConflictError
-        return True
+        """Whether the file is there; then it is locked."""
+        descriptor = open_locked(path, self._store.disk)
+        if descriptor is not None:
+            stack.callback(self._store.disk.close, descriptor)
+        return descriptor is not None
 
     def _names(self) -> Iterator[str]:
         with storage_errors():

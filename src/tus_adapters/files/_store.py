@@ -36,6 +36,7 @@ __all__ = [
     "boot_id",
     "lock_at_once",
     "open_existing",
+    "open_locked",
     "storage_errors",
 ]
 
@@ -254,6 +255,18 @@ def lock_at_once(descriptor: int) -> os.stat_result | None:
         return None
     status = os.fstat(descriptor)
     return status if status.st_nlink > 0 else None
+
+
+def open_locked(path: str, disk: Disk) -> int | None:
+    """Open a file and lock it; ``None`` if it is not there.
+
+    :raises VersionConflictError: somebody else has it locked.
+    """
+    descriptor = open_existing(path)
+    if descriptor is not None and lock_at_once(descriptor) is None:
+        disk.close(descriptor)
+        raise VersionConflictError
+    return descriptor
 
 
 @contextmanager

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cached_property
+from contextlib import ExitStack
+from functools import cached_property, partial
 
 from attrs import evolve
 
-from tus_adapters.files._finished import FinishedFiles, named_beside
+from tus_adapters.files._finished import FinishedFiles
 from tus_adapters.files._layout import Place
 from tus_adapters.files._source import Source
 from tus_adapters.files._store import (
@@ -31,6 +32,7 @@ from tus_adapters.files._store import (
     boot_id,
     lock_at_once,
     open_existing,
+    open_locked,
     storage_errors,
 )
 from tus_domain import Phase, Stored, Upload, UploadId
@@ -127,14 +129,14 @@ class Writer:
             upload = self._settled(settle)
             durably = self._sync(descriptor, upload)
             if self._is_to_be_named(upload):
-                stored = self._finish(descriptor, upload, durably=durably)
+                record = self._finish(descriptor, upload, durably=durably)
             else:
-                stored = self._save(upload, self._finished, durably=durably)
+                record = self._save(upload, self._finished, durably=durably)
             self._close()
         failed, self.failed = self.failed, None
         if failed is not None:
             raise failed
-        return stored
+        return Stored(record.upload, record.version)
 
     def discard(self) -> None:
         """Cut off what was written since the last commit. What could not be kept matters no more."""
@@ -187,53 +189,28 @@ class Writer:
         completes = upload.complete and not (self._record is not None and self._record.upload.complete)
         return completes and not upload.partial and self._store.layout.finished is not None
 
-    def _finish(self, descriptor: int, upload: Upload, *, durably: bool) -> Stored:
+    def _finish(self, descriptor: int, upload: Upload, *, durably: bool) -> FileRecord:
         """Give the file its last name, and record the completion."""
         if not self._moved:
-            self._name(descriptor, evolve(upload, phase=Phase.FINALISING), durably=durably)
-            self._record_lock = self._locked_record()
+            files = FinishedFiles(self._store.layout, self._store.disk)
+            whole = evolve(upload, phase=Phase.FINALISING)
+            save = partial(self._save, durably=durably)
+            files.give_name(self._place.data, descriptor, whole, self._record, save, durably=durably)
+            self._record_lock = open_locked(self._place.record, self._store.disk)
             self._store.disk.unlink(self._place.data)
         return self._save(upload, self._finished, durably=durably)
 
-    def _name(self, descriptor: int, whole: Upload, *, durably: bool) -> None:
-        """Give the file its last name besides its first one, and record it before."""
-        files = FinishedFiles(self._store.layout, self._store.disk)
-        mtime = os.fstat(descriptor).st_mtime_ns
-        finished = self._finished
-        if finished is None:
-            try:
-                finished = Finished(files.name_of(whole), mtime)
-            except StorageError:
-                self._save(whole, None, durably=durably)  # it lacks nothing but a name
-                raise
-        if self._finished is None or self._record is None or self._record.upload != whole:
-            self._save(whole, finished, durably=durably)
-        while (taken := files.add(self._place.data, descriptor, finished.name, durably=durably)) is not None:
-            birth = "" if self._record is None else self._record.birth
-            finished = Finished(named_beside(finished.name, taken, birth), mtime)
-            self._save(whole, finished, durably=durably)
-
-    def _locked_record(self) -> int:
-        """The record, locked: nobody is to take the upload for one that nobody is at work on."""
-        descriptor = open_existing(self._place.record)
-        if descriptor is None:
-            raise VersionConflictError
-        if lock_at_once(descriptor) is None:
-            self._store.disk.close(descriptor)
-            raise VersionConflictError
-        return descriptor
-
-    def _save(self, upload: Upload, finished: Finished | None, *, durably: bool) -> Stored:
+    def _save(self, upload: Upload, finished: Finished | None, *, durably: bool) -> FileRecord:
         placement = Placement(min(self._synced, upload.offset), boot_id(), finished)
         # Noted before it is saved: if that fails half-way, the next try must be another revision.
         self._record = record = FileRecord.following(self._record, upload, placement)
         # A record that counts synced bytes is not replaced by one that a loss of power may leave empty.
         self._store.save(self._place, record, durably=durably or placement.synced > 0)
         # From here on everybody sees it, whatever comes of making it durable.
-        self.stored = stored = Stored(upload, record.version)
+        self.stored = Stored(upload, record.version)
         if durably:
             self._store.sync_names(self._place)
-        return stored
+        return record
 
     def _make_room(self, descriptor: int) -> None:
         """Give up the last bytes for the record that is to count the others: it needs room as well."""
@@ -263,11 +240,12 @@ class Writer:
         return self._descriptor
 
     def _close(self) -> None:
-        descriptors = self._descriptor, self._record_lock
-        self._descriptor = self._record_lock = None
-        for descriptor in descriptors:
-            if descriptor is not None:
-                self._store.disk.close(descriptor)
+        descriptors = self._record_lock, self._descriptor
+        self._record_lock = self._descriptor = None
+        with ExitStack() as stack:
+            for descriptor in descriptors:
+                if descriptor is not None:
+                    stack.callback(self._store.disk.close, descriptor)
 
     def _create(self) -> int:
         path = self._place.data
