@@ -13,7 +13,7 @@ import pytest
 from tests.tus_adapters import layouts
 from tests.tus_adapters.disks import DoomedDisk, UnsyncedDisk
 from tests.tus_adapters.layouts import all_files
-from tus_adapters.files import DirectoriesUnfitError, Disk, FileLocks, FileStorage, Layout
+from tus_adapters.files import DirectoriesUnfitError, Disk, Durability, FileLocks, FileStorage, Layout
 from tus_adapters.testing import Crash
 from tus_adapters.testing.steps import add, an_upload, as_complete, content, find, finish, put, read, scanned
 from tus_domain import Concatenation, Phase, Stored, Upload, UploadId
@@ -388,6 +388,35 @@ async def test_whoever_goes_on_after_a_crash_gives_the_name_that_was_recorded(tm
         names |= left.keys()
         if not crashed:
             assert names == {"one", "two"}
+            return
+
+
+async def test_what_may_have_its_name_is_whole_after_a_restart_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was never synced: whoever stores so takes the risk, as with a complete upload."""
+    for steps in count():
+        layout = Layout(tmp_path / str(steps) / "uploads", finished=tmp_path / str(steps) / "finished")
+        stored = await put(FileStorage(layout, durability=Durability.NEVER), an_upload(), b"all ")
+        disk = DoomedDisk(tmp_path / str(steps), steps)
+        try:
+            await finish(FileStorage(layout, durability=Durability.NEVER, disk=disk), stored, b"of it")
+        except Crash:
+            crashed = True
+        else:
+            crashed = False
+        at_once = all_files(tmp_path / str(steps) / "finished")
+        with monkeypatch.context() as patch:
+            for module in ("_store", "_writer"):
+                patch.setattr(f"tus_adapters.files.{module}.boot_id", lambda: "another run")
+            storage = FileStorage(layout)
+            stored = await storage.load(stored.upload.id)
+            assert stored.upload.offset == 9 or not at_once
+            if not stored.upload.complete:
+                stored = await finish(storage, stored, b"all of it"[stored.upload.offset :])
+        assert all_files(tmp_path / str(steps) / "finished") == {stored.upload.id: b"all of it"}
+        assert await read(storage, stored) == b"all of it"
+        if not crashed:
             return
 
 

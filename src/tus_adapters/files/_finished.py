@@ -139,6 +139,7 @@ class FinishedFiles:
                 else:
                     self.disk.rename(leaf, path, parent)
                 if durably:
+                    self.disk.sync_directory(os.path.dirname(path))
                     self.disk.sync(parent)
         except (FileNotFoundError, _InTheWayError):
             pass
