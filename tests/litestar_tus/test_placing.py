@@ -13,7 +13,7 @@ from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend
 from tests.litestar_tus.service import Service, serving, whole_life
 from tests.tus_adapters.layouts import all_files
 from tus_adapters.testing.steps import an_upload
-from tus_domain import Metadata, Upload, UploadId
+from tus_domain import Metadata, Upload
 
 PARTIAL = {"Upload_Concat": "partial"}
 
@@ -36,7 +36,7 @@ def storage(tmp_path: Path) -> FileStorageBackend:
 def test_a_whole_life(storage: FileStorageBackend, backend: str) -> None:
     class OnFiles(Service):
         def bytes_of(self, location: str) -> bytes:
-            path = anyio.run(storage.locate, UploadId(location.rpartition("/")[2]))
+            path = anyio.run(storage.locate, location.rpartition("/")[2])
             return Path(path).read_bytes()
 
     with serving(TUSPlugin(TUSConfig(storage_backend=storage)), backend=backend) as service:
@@ -93,7 +93,7 @@ def test_a_listener_finds_the_file_once_it_is_told(
 
     @listener(TUSEvent.POST_FINISH)
     async def consume(upload_info: UploadInfo) -> None:
-        path = await storage.locate(UploadId(upload_info.id))
+        path = await storage.locate(upload_info.id)
         found.append(path)
         await anyio.Path(path).rename(tmp_path / "consumed")
 

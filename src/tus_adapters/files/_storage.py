@@ -94,13 +94,13 @@ class FileStorage:
         finally:
             await self._threads.run(reader.close)
 
-    async def locate(self, upload_id: UploadId, /) -> Path:
+    async def locate(self, upload_id: str, /) -> Path:
         """Where the upload's bytes are: for the application, once it is complete. It may do with the file
         what it likes.
 
         :raises UploadNotFoundError, UploadGoneError: there is no such upload.
         """
-        return await self._threads.run(self._locate, upload_id)
+        return await self._threads.run(self._locate, UploadId(upload_id))
 
     async def check(self) -> None:
         """See that the directories can be used in this way.
