@@ -12,8 +12,8 @@ import pytest
 
 from tests.tus_adapters import layouts
 from tests.tus_adapters.disks import FailingDisk, FullDisk
-from tests.tus_adapters.test_files_crash import FilesCrashContract
-from tus_adapters.files import FileStorage, Layout
+from tests.tus_adapters.test_files_crash import FilesCrashContract, LayoutCrashContract
+from tus_adapters.files import FileStorage
 from tus_adapters.testing import Crash, Story
 from tus_adapters.testing.steps import (
     add,
@@ -179,15 +179,8 @@ class TestOneFailure(FilesCrashContract):
         await super().check_crashes(play_and_hear)
 
 
-class TestOneFailureWithEverythingApart(TestOneFailure):
-    def _layout(self) -> Layout:
-        return layouts.everything(self._directory)
-
-    async def raw(self, upload_id: UploadId) -> bytes | None:
-        return layouts.raw(self._directory, upload_id)
-
-    async def test_crash_while_overwriting_a_stray(self) -> None:
-        """Played elsewhere: the stray has another place."""
+class TestOneFailureWithEverythingApart(TestOneFailure, LayoutCrashContract):
+    layout = staticmethod(layouts.everything)
 
 
 class TestOneCallWithoutRoom(TestOneFailure):
