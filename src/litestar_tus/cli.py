@@ -116,6 +116,26 @@ def main() -> None:
     help="When bytes are made to survive a loss of power.",
 )
 @click.option(
+    "--record-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="DIRECTORY",
+    envvar="TUS_RECORD_DIR",
+    help="Keep the records in this directory, perhaps on a faster disk.",
+)
+@click.option(
+    "--sharded/--no-sharded",
+    default=False,
+    envvar="TUS_SHARDED",
+    help="Spread the files over 256 directories, for millions of uploads.",
+)
+@click.option(
+    "--finished-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="none",
+    envvar="TUS_FINISHED_DIR",
+    help="Move complete uploads to this directory, under their own names; on the same file system.",
+)
+@click.option(
     "--idle-timeout",
     type=click.FloatRange(0.001),
     default=60.0,
@@ -225,6 +245,9 @@ def _check_place(ctx: click.Context) -> None:
                 raise click.UsageError(f"--{name.replace('_', '-')} means nothing without --s3-bucket.")
     elif "directory" in typed:
         raise click.UsageError("Uploads are stored in DIRECTORY or in --s3-bucket, not in both.")
+    else:
+        for name in {"record_dir", "sharded", "finished_dir"}.intersection(typed):
+            raise click.UsageError(f"--{name.replace('_', '-')} means nothing with --s3-bucket.")
 
 
 @main.group()

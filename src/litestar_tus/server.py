@@ -9,7 +9,7 @@ import ctypes
 import logging
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from html import escape
 from importlib.resources import files
@@ -25,7 +25,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from litestar_tus.backends.file import FileStorageBackend
+from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend, original_name
 from litestar_tus.config import TUSConfig
 from litestar_tus.plugin import TUSPlugin
 from tus_domain import Storage, Uploads
@@ -68,6 +68,9 @@ class Settings:
     max_size: int | None = None
     expire_after: timedelta | None = timedelta(days=1)
     fsync: str = "completion"
+    record_dir: Path | None = None
+    sharded: bool = False
+    finished_dir: Path | None = None
     idle_timeout: float = 60.0
     grace: int = 10
     root_path: str = field(default="", converter=_normal_root)
@@ -109,7 +112,14 @@ class Settings:
 
     def _storage(self) -> Storage:
         if self.s3_bucket is None:
-            return FileStorageBackend(self.directory, durability=self.fsync)
+            return FileStorageBackend(
+                self.directory,
+                durability=self.fsync,
+                record_dir=self.record_dir,
+                sharded=self.sharded,
+                finished_dir=self.finished_dir,
+                file_name=None if self.finished_dir is None else original_name,
+            )
         from litestar_tus.backends.s3 import S3StorageBackend, make_client  # noqa: PLC0415 - an extra's
 
         return S3StorageBackend(
@@ -139,7 +149,7 @@ def _build(settings: Settings, config: TUSConfig) -> tuple[Litestar, Uploads]:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    :raises StartError: the bucket cannot be used.
+    :raises StartError: the bucket, or a directory, cannot be used.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found credentials
@@ -148,8 +158,7 @@ def run(settings: Settings) -> None:
     else:
         _share_memory()
     tus = settings.config()
-    if settings.s3_bucket is not None:
-        _check(tus.storage_backend)
+    _check(tus.storage_backend)
     app, uploads = _build(settings, tus)
     config = uvicorn.Config(
         app,
@@ -181,16 +190,22 @@ def run(settings: Settings) -> None:
 
 
 def _check(storage: Storage | None) -> None:
-    """See that the bucket can be used before anything is served. The plugin does so too, but its failure
-    would come out as a traceback.
+    """See that the bucket, or the directories, can be used before anything is served. The plugin does so too,
+    but its failure would come out as a traceback.
     """
+    if isinstance(storage, FileStorageBackend):
+        _start(storage.check, DirectoriesUnfitError)
+        return
     from litestar_tus.backends.s3 import S3StorageBackend, StoreUnfitError  # noqa: PLC0415 - an extra's
 
-    if not isinstance(storage, S3StorageBackend):
-        return
+    if isinstance(storage, S3StorageBackend):
+        _start(storage.check, StoreUnfitError)
+
+
+def _start(check: Callable[[], Awaitable[None]], unfit: type[Exception]) -> None:
     try:
-        anyio.run(storage.check)
-    except StoreUnfitError as error:
+        anyio.run(check)
+    except unfit as error:
         raise StartError(" ".join(str(error).split())) from None
 
 

@@ -22,6 +22,9 @@ OPTIONS = [
     "max-size",
     "expire-after",
     "fsync",
+    "record-dir",
+    "sharded",
+    "finished-dir",
     "idle-timeout",
     "grace",
     "root-path",
@@ -118,6 +121,9 @@ def test_the_defaults(served: list[Settings]) -> None:
         max_size=None,
         expire_after=timedelta(days=1),
         fsync="completion",
+        record_dir=None,
+        sharded=False,
+        finished_dir=None,
         idle_timeout=60.0,
         grace=10,
         root_path="",
@@ -169,6 +175,15 @@ def test_every_option_arrives(served: list[Settings]) -> None:
     result = serve(*options, "--no-page", "--access-log", "--downloads", "--absolute-location")
 
     assert (result.exit_code, served) == (0, [ALL])
+
+
+def test_every_option_of_the_files_arrives(served: list[Settings]) -> None:
+    placed = Settings(directory=Path("here"), record_dir=Path("r"), sharded=True, finished_dir=Path("f"))
+
+    typed = serve("here", "--record-dir", "r", "--sharded", "--finished-dir", "f")
+    told = serve(TUS_DIR="here", TUS_RECORD_DIR="r", TUS_SHARDED="1", TUS_FINISHED_DIR="f")
+
+    assert (typed.exit_code, told.exit_code, served) == (0, 0, [placed, placed])
 
 
 def test_every_option_can_come_from_the_environment(served: list[Settings]) -> None:
@@ -271,6 +286,9 @@ def test_durations(served: list[Settings], text: str, duration: timedelta | None
         (("one", "two"), "two"),
         (("--s3-prefix", "up/"), "--s3-prefix means nothing without --s3-bucket."),
         (("here", "--s3-bucket", "b"), "in DIRECTORY or in --s3-bucket, not in both."),
+        (("--sharded", "--s3-bucket", "b"), "--sharded means nothing with --s3-bucket."),
+        (("--finished-dir", "f", "--s3-bucket", "b"), "--finished-dir means nothing with --s3-bucket."),
+        (("here", "--record-dir", "here/below"), "expected none to be, or lie in, another"),
         (("--s3-bucket", "b", "--s3-part-size", "5MB"), "part_size: expected 5242880 to"),
         (("--s3-bucket", "b", "--s3-endpoint", "nowhere"), "Invalid endpoint: nowhere"),
         (("--s3-bucket", "b", "--s3-memory", "0"), "'0' is out of range"),

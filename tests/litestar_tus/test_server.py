@@ -250,3 +250,13 @@ def test_a_server_that_did_not_start_does_not_end_as_if_it_had(
 
     with pytest.raises(server.StartError, match="did not start"):
         server.run(Settings(directory=tmp_path, port=0))
+
+
+def test_directories_that_cannot_be_used_are_told_of_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_keep_memory", lambda: None)
+    (tmp_path / "finished").write_bytes(b"no directory")
+
+    with pytest.raises(server.StartError, match=r"^A directory cannot be used: .*finished'$"):
+        server.run(Settings(directory=tmp_path / "uploads", port=0, finished_dir=tmp_path / "finished"))

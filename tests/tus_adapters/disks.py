@@ -42,6 +42,10 @@ class DoomedDisk(UnsyncedDisk):
         self._step()
         super().make_directory(path)
 
+    def make_directory_in(self, directory: int, name: str) -> None:
+        self._step()
+        super().make_directory_in(directory, name)
+
     def open_or_create(self, path: str) -> int:
         self._step()
         return super().open_or_create(path)
@@ -84,13 +88,17 @@ class DoomedDisk(UnsyncedDisk):
         self._step()
         super().sync_directory(path)
 
-    def rename(self, source: str, target: str) -> None:
+    def rename(self, source: str, target: str, directory: int | None = None) -> None:
         self._step()
-        super().rename(source, target)
+        super().rename(source, target, directory)
 
-    def unlink(self, path: str) -> None:
+    def link(self, source: str, directory: int, name: str) -> None:
         self._step()
-        super().unlink(path)
+        super().link(source, directory, name)
+
+    def unlink(self, path: str, directory: int | None = None) -> None:
+        self._step()
+        super().unlink(path, directory)
 
     def touch(self, descriptor: int) -> None:
         self._step()
@@ -116,7 +124,7 @@ class InPlaceDisk(DoomedDisk):
     def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
         super().replace_content(path.removesuffix(".new"), content, durably=durably)
 
-    def rename(self, source: str, target: str) -> None:
+    def rename(self, source: str, target: str, directory: int | None = None) -> None:
         self._step()
 
 
@@ -194,7 +202,7 @@ class FailingDisk(DoomedDisk):
 
 def open_in(directory: Path) -> list[int]:
     """The descriptors of this process for files of ``directory`` that may be written to."""
-    files = {(s.st_dev, s.st_ino) for s in (entry.stat() for entry in directory.glob("*"))}
+    files = {(s.st_dev, s.st_ino) for s in (entry.stat() for entry in directory.rglob("*"))}
     found = []
     for descriptor in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
         try:

@@ -1,10 +1,11 @@
-"""Files: the contracts, with every durability."""
+"""Files: the contracts, with every durability and layout."""
 
 from pathlib import Path
 
 import pytest
 
-from tus_adapters.files import Durability, FileLocks, FileStorage
+from tests.tus_adapters import layouts
+from tus_adapters.files import Durability, FileLocks, FileStorage, Layout
 from tus_adapters.testing import ConcatenationContract, LocksContract, StorageContract
 from tus_domain import UploadId
 
@@ -48,6 +49,51 @@ class TestCommit(FilesContract):
         return request.param
 
 
+class LayoutContract(FilesContract):
+    durability = Durability.COMPLETION
+    layout: staticmethod
+
+    @pytest.fixture(autouse=True)
+    def directory(self, tmp_path: Path) -> None:
+        self._directory = tmp_path / "made" / "when needed"
+
+    def _layout(self) -> Layout:
+        return type(self).layout(self._directory)
+
+    def open_storage(self) -> FileStorage:
+        return FileStorage(self._layout(), durability=self.durability, buffer_size=30_000)
+
+    def open_locks(self) -> FileLocks:
+        return FileLocks(self._layout())
+
+    async def raw(self, upload_id: UploadId) -> bytes | None:
+        return layouts.raw(self._directory, upload_id)
+
+
+class TestSharded(LayoutContract):
+    layout = staticmethod(layouts.sharded)
+
+
+class TestApart(LayoutContract):
+    layout = staticmethod(layouts.apart)
+
+    @pytest.fixture(params=["trio"])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+
+class TestNamed(LayoutContract):
+    layout = staticmethod(layouts.named)
+
+
+class TestEverything(LayoutContract):
+    layout = staticmethod(layouts.everything)
+
+    @pytest.fixture(params=["asyncio"])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+
 class TestFileLocks(LocksContract):
     @pytest.fixture(autouse=True)
     def directory(self, tmp_path: Path) -> None:
@@ -55,3 +101,12 @@ class TestFileLocks(LocksContract):
 
     def open_locks(self, patience: float) -> FileLocks:
         return FileLocks(self._directory, patience=patience)
+
+
+class TestShardedLocks(LocksContract):
+    @pytest.fixture(autouse=True)
+    def directory(self, tmp_path: Path) -> None:
+        self._directory = tmp_path / "made" / "when needed"
+
+    def open_locks(self, patience: float) -> FileLocks:
+        return FileLocks(layouts.everything(self._directory), patience=patience)

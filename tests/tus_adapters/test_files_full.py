@@ -9,8 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.tus_adapters import layouts
 from tests.tus_adapters.disks import FailingDisk, FullDisk
-from tests.tus_adapters.test_files_crash import FilesCrashContract
+from tests.tus_adapters.test_files_crash import FilesCrashContract, LayoutCrashContract
 from tus_adapters.files import FileStorage
 from tus_adapters.testing import Crash, Story
 from tus_adapters.testing.steps import (
@@ -175,6 +176,10 @@ class TestOneFailure(FilesCrashContract):
             assert told is None
 
         await super().check_crashes(play_and_hear)
+
+
+class TestOneFailureWithEverythingApart(TestOneFailure, LayoutCrashContract):
+    layout = staticmethod(layouts.everything)
 
 
 class TestOneCallWithoutRoom(TestOneFailure):

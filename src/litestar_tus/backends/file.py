@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
+from pathlib import PurePath
 
-from tus_adapters.files import Durability, FileLocks, FileStorage
+from tus_adapters.files import DirectoriesUnfitError, Durability, FileLocks, FileStorage, Layout
+from tus_domain import Upload
 
-__all__ = ["Durability", "FileStorageBackend"]
+__all__ = ["DirectoriesUnfitError", "Durability", "FileStorageBackend", "original_name"]
+
+# Control characters, and those that turn the direction of what follows, so that a name looks like another.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONGEST = 200  # bytes
+
+
+def original_name(upload: Upload) -> str:
+    """What the client calls its file (``filename`` in the metadata), made safe to be a file's name: only what
+    follows the last slash, nothing that is not seen, no dot in front, 200 bytes at the most. ``upload``, if
+    nothing is left. For ``file_name``.
+    """
+    name = upload.metadata.values.get("filename", b"").decode("utf-8", "replace")
+    name = _UNSEEN.sub("", re.split(r"[/\\]", name)[-1])
+    return name.encode()[-_LONGEST:].decode(errors="ignore").strip().lstrip(". ") or "upload"
 
 
 class FileStorageBackend(FileStorage):
-    """Uploads in files of one directory, which any number of processes of one machine may share.
+    """Uploads in files, which any number of processes of one machine may share, all with the same settings.
 
     Per upload: ``<id>``, its bytes; ``<id>.info``, its record in JSON; and ``<id>.lock`` while it is worked
     on. POSIX only; not for network file systems.
@@ -20,6 +38,16 @@ class FileStorageBackend(FileStorage):
         every ``"commit"``.
     :param lock_patience: how many seconds a request waits for another one to let go of its upload, before it
         is answered 423.
+    :param record_dir: a directory for all but the bytes, perhaps on a faster disk.
+    :param sharded: whether to spread the files over 256 directories, in ``upload_dir`` and ``record_dir``
+        each. Uploads that are there already stay where they are, and are found.
+    :param finished_dir: where complete uploads are moved, in one step: a directory of its own, on the same
+        file system as ``upload_dir``. Partial uploads are not.
+    :param file_name: the name of a complete upload there: a relative path. Called in a thread, once the bytes
+        are kept and the hooks agree; if it raises, the upload is not complete, and it is called again when
+        the client asks. Nothing is ever replaced: a name that is taken gets a suffix. ``None``: the id.
+    :raises ValueError: one of the directories is, or lies in, another; or there is a ``file_name`` without a
+        ``finished_dir``.
     """
 
     def __init__(
@@ -28,7 +56,14 @@ class FileStorageBackend(FileStorage):
         *,
         durability: Durability | str = Durability.COMPLETION,
         lock_patience: float = 10.0,
+        record_dir: str | os.PathLike[str] | None = None,
+        sharded: bool = False,
+        finished_dir: str | os.PathLike[str] | None = None,
+        file_name: Callable[[Upload], str | PurePath] | None = None,
     ) -> None:
-        super().__init__(upload_dir, durability=Durability(durability))
-        self.locks = FileLocks(upload_dir, patience=lock_patience)
+        layout = Layout(
+            upload_dir, records=record_dir, sharded=sharded, finished=finished_dir, file_name=file_name
+        )
+        super().__init__(layout, durability=Durability(durability))
+        self.locks = FileLocks(layout, patience=lock_patience)
         """Who works on an upload, among all processes that share the directory."""

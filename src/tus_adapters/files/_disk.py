@@ -34,6 +34,12 @@ class Disk:
             os.mkdir(path)
         self.sync_directory(above)
 
+    def make_directory_in(self, directory: int, name: str) -> None:
+        """Make a directory in an open one, unless it is there, and have that survive a loss of power."""
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=directory)
+        os.fsync(directory)
+
     def open_or_create(self, path: str) -> int:
         """Open a file for reading and writing; make it, if it is not there."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
@@ -93,14 +99,23 @@ class Disk:
         finally:
             os.close(descriptor)
 
-    def rename(self, source: str, target: str) -> None:
-        """Put one file in the place of another, in one step."""
-        os.replace(source, target)
+    def rename(self, source: str, target: str, directory: int | None = None) -> None:
+        """Put one file in the place of another, in one step. ``source`` begins in ``directory``, if one is
+        given.
+        """
+        os.replace(source, target, src_dir_fd=directory)
 
-    def unlink(self, path: str) -> None:
-        """Remove a file's name, if it is there."""
+    def link(self, source: str, directory: int, name: str) -> None:
+        """Give a file another name, in an open directory.
+
+        :raises FileExistsError: something there has that name. It is left as it is.
+        """
+        os.link(source, name, dst_dir_fd=directory, follow_symlinks=False)
+
+    def unlink(self, path: str, directory: int | None = None) -> None:
+        """Remove a file's name, if it is there. ``path`` begins in ``directory``, if one is given."""
         with suppress(FileNotFoundError):
-            os.unlink(path)
+            os.unlink(path, dir_fd=directory)
 
     def touch(self, descriptor: int) -> None:
         """Set the file's modification time to now."""

@@ -20,7 +20,8 @@ import anyio
 from attrs import define
 
 from tus_adapters.files._disk import Disk
-from tus_adapters.files._store import Durability, Store, lock_at_once, storage_errors
+from tus_adapters.files._layout import Layout
+from tus_adapters.files._store import lock_at_once, storage_errors
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.threads import Threads, loop_caller
 from tus_domain import UploadId
@@ -30,22 +31,24 @@ __all__ = ["FileLocks"]
 
 
 class FileLocks:
-    """Locks in ``directory``, for the uploads that a ``FileStorage`` keeps there.
+    """Locks for the uploads that a ``FileStorage`` keeps.
 
+    :param directory: the storage's, or its layout.
     :param patience: how long to wait for a holder to let go, in seconds.
     :param interval: how often a holder looks, and a newcomer asks again, in seconds.
     """
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | Layout,
         *,
         patience: float = 10.0,
         interval: float = 0.05,
         threads: int = 4,
         disk: Disk | None = None,
     ) -> None:
-        self._store = Store(os.fspath(directory), Durability.NEVER, disk or Disk())
+        self._layout = directory if isinstance(directory, Layout) else Layout(directory)
+        self._disk = disk or Disk()
         self._patience = patience
         self._interval = interval
         self._threads = Threads("tus-locks", threads)
@@ -57,7 +60,7 @@ class FileLocks:
         self, upload_id: UploadId, /, *, on_contention: Callable[[], None] | None = None
     ) -> AsyncGenerator[None]:
         """Hold the upload while in the context."""
-        path = self._store.lock(upload_id)
+        path = self._layout.lock(upload_id)
         async with self._tasks.hold(upload_id, on_contention=on_contention):
             lock = _Lock(path)
             try:
@@ -81,12 +84,12 @@ class FileLocks:
 
     def _try(self, lock: _Lock) -> bool:
         """Lock the file if it is free; ask for it if it is not."""
-        disk, path = self._store.disk, lock.path
+        disk, path = self._disk, lock.path
         with storage_errors():
             try:
                 descriptor = disk.open_or_create(path)
             except FileNotFoundError:
-                disk.make_directory(self._store.directory)
+                disk.make_directory(os.path.dirname(path))
                 descriptor = disk.open_or_create(path)
             try:
                 if (status := lock_at_once(descriptor)) is not None:
@@ -104,9 +107,9 @@ class FileLocks:
             try:
                 # Only the holder may remove the name, and only while it holds: whoever opened the file before
                 # that finds, once it has the lock, that the name is not this file's any more.
-                self._store.disk.unlink(lock.path)
+                self._disk.unlink(lock.path)
             finally:
-                self._store.disk.close(lock.descriptor)
+                self._disk.close(lock.descriptor)
 
 
 @define(eq=False)

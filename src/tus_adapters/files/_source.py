@@ -20,13 +20,14 @@ class Source:
         self.left = stored.upload.offset
         self._store = store
         self._position = 0
-        descriptor = open_existing(store.data(stored.upload.id), os.O_RDONLY)
+        place = store.layout.of(stored.upload.id)
+        descriptor = open_existing(place.data, os.O_RDONLY)  # that of a partial upload gets no other name
         if descriptor is None:
             raise UploadNotFoundError
         self._descriptor = descriptor
         try:
             # The record goes before the file does. As long as it is the same one, so is the file.
-            store.expect(stored)
+            store.expect(place, stored)
         except VersionConflictError:
             self.close()
             raise UploadGoneError from None

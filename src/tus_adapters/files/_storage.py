@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
+from tus_adapters.files._check import check
 from tus_adapters.files._disk import Disk
+from tus_adapters.files._finished import FinishedFiles
+from tus_adapters.files._layout import Layout
 from tus_adapters.files._staging import FileStaging
-from tus_adapters.files._store import Durability, Store, lock_at_once, open_existing, storage_errors
+from tus_adapters.files._store import Durability, Store, open_existing, open_locked, storage_errors
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Stored, Upload, UploadId
-from tus_domain.errors import RequestError, UploadGoneError, UploadNotFoundError, VersionConflictError
+from tus_domain.errors import RequestError, UploadGoneError, UploadNotFoundError
 
 __all__ = ["FileStorage"]
 
@@ -22,13 +26,13 @@ _BATCH = 64
 
 
 class FileStorage:
-    """Keeps each upload in two files of ``directory``: ``<id>``, its bytes, and ``<id>.info``, its record in
-    JSON.
+    """Keeps each upload in two files: ``<id>``, its bytes, and ``<id>.info``, its record in JSON.
 
     Safe by itself for any number of processes of one machine, and across a crash at any moment: a record is
     replaced in one step, and bytes past the offset in it are nobody's. Not for network file systems.
 
-    :param directory: made when the first upload comes, if it is not there.
+    :param directory: where they are, or a ``Layout`` with more than one directory. Made when the first upload
+        comes, if it is not there.
     :param durability: when bytes are made to survive a loss of power.
     :param buffer_size: how many bytes to gather before they are written; an upload holds twice that at the
         most.
@@ -39,7 +43,7 @@ class FileStorage:
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        directory: str | os.PathLike[str] | Layout,
         *,
         durability: Durability = Durability.COMPLETION,
         buffer_size: int = 512 * 1024,
@@ -47,15 +51,17 @@ class FileStorage:
         threads: int = 8,
         disk: Disk | None = None,
     ) -> None:
-        self._store = Store(os.fspath(directory), durability, disk or Disk())
+        layout = directory if isinstance(directory, Layout) else Layout(directory)
+        self._store = Store(layout, durability, disk or Disk())
+        self._finished = FinishedFiles(layout, self._store.disk)
         self._threads = Threads("tus-files", threads)
         self._buffer_size = buffer_size
         self._sync_every = sync_every
 
     @property
     def directory(self) -> Path:
-        """Where the uploads are."""
-        return Path(self._store.directory)
+        """Where the uploads' bytes are, until they are complete."""
+        return Path(self._store.layout.data)
 
     def begin(self, upload: Upload, /) -> FileStaging:
         """Stage a new upload."""
@@ -79,7 +85,7 @@ class FileStorage:
 
     async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``."""
-        reader = _Reader(self._store, base.upload.id)
+        reader = _Reader(self._store, self._finished, base.upload.id)
         try:
             while start < stop:
                 data = await self._threads.run(reader.read, start, min(_PIECE, stop - start))
@@ -87,6 +93,21 @@ class FileStorage:
                 start += len(data)
         finally:
             await self._threads.run(reader.close)
+
+    async def locate(self, upload_id: str, /) -> Path:
+        """Where the upload's bytes are: for the application, once it is complete. It may do with the file
+        what it likes.
+
+        :raises UploadNotFoundError, UploadGoneError: there is no such upload.
+        """
+        return await self._threads.run(self._locate, UploadId(upload_id))
+
+    async def check(self) -> None:
+        """See that the directories can be used in this way.
+
+        :raises DirectoriesUnfitError: they cannot, and why.
+        """
+        await self._threads.run(check, self._store.layout)
 
     async def scan(self) -> AsyncIterator[Stored]:
         """All uploads. Leaves out records that cannot be read."""
@@ -108,11 +129,11 @@ class FileStorage:
 
     def _note_final(self, source_id: UploadId, final_id: UploadId) -> None:
         with storage_errors(source_id):
-            self._store.disk.add_line(self._store.waiting(source_id), final_id.encode())
+            self._store.disk.add_line(self._store.layout.of(source_id).waiting, final_id.encode())
 
     def _finals_of(self, source_id: UploadId) -> list[UploadId]:
         with storage_errors(source_id):
-            return self._store.finals_of(source_id)
+            return self._store.finals_of(self._store.layout.of(source_id))
 
     def _staging(self, upload_id: UploadId, base: Stored | None) -> FileStaging:
         writer = Writer(self._store, upload_id, base, sync_every=self._sync_every)
@@ -122,40 +143,56 @@ class FileStorage:
         with storage_errors(upload_id):
             return self._store.load_stored(upload_id)
 
-    def _delete(self, base: Stored) -> None:
-        upload_id = base.upload.id
-        data = self._store.data(upload_id)
+    def _locate(self, upload_id: UploadId) -> Path:
         with storage_errors(upload_id):
-            descriptor = open_existing(data)
-            if descriptor is None:  # the application may have moved the file of a complete upload away
-                descriptor = open_existing(self._store.record(upload_id))
-            try:
-                if descriptor is not None and lock_at_once(descriptor) is None:
-                    raise VersionConflictError
-                self._store.expect(base)
-                # As long as the record is there, nobody can begin anew.
-                self._store.disk.unlink(self._store.fresh_record(upload_id))
-                self._store.disk.unlink(self._store.record(upload_id))
-                if base.upload.partial:
-                    self._store.disk.unlink(self._store.waiting(upload_id))
-                if descriptor is not None:
-                    self._store.disk.unlink(data)
-                if self._store.durability is not Durability.NEVER:
-                    self._store.sync_names()
-            finally:
-                if descriptor is not None:
-                    self._store.disk.close(descriptor)
+            place = self._store.layout.of(upload_id)
+            finished = self._store.load(place).placement.finished
+            if finished is None or os.access(place.data, os.F_OK):
+                return Path(place.data)
+            return Path(self._finished.path(finished))
+
+    def _delete(self, base: Stored) -> None:
+        disk, durably = self._store.disk, self._store.durability is not Durability.NEVER
+        with storage_errors(base.upload.id), ExitStack() as stack:
+            place = self._store.layout.of(base.upload.id)
+            # It has another name, or the application has moved it away: then the record is locked.
+            if not (there := self._lock(place.data, stack)):
+                self._lock(place.record, stack)
+            finished = self._store.expect(place, base).placement.finished
+            if finished is not None:
+                # So that whoever comes after a crash finds all of the upload, or nothing under that name.
+                self._finished.take_back(finished, base.upload.offset, place.data, durably=durably)
+                there = there or self._lock(place.data, stack)
+            # As long as the record is there, nobody can begin anew.
+            disk.unlink(place.fresh_record)
+            disk.unlink(place.record)
+            if base.upload.partial:
+                disk.unlink(place.waiting)
+            if durably and place.apart:
+                self._store.sync_names(place)  # bytes without a record are nobody's; the opposite is worse
+            if there:
+                disk.unlink(place.data)
+            if durably:
+                self._store.sync_directory(place.data_directory)
+
+    def _lock(self, path: str, stack: ExitStack) -> bool:
+        """Whether the file is there; then it is locked."""
+        descriptor = open_locked(path, self._store.disk)
+        if descriptor is not None:
+            stack.callback(self._store.disk.close, descriptor)
+        return descriptor is not None
 
     def _names(self) -> Iterator[str]:
         with storage_errors():
-            try:
-                entries = os.scandir(self._store.directory)
-            except FileNotFoundError:
-                return
-            with entries:
-                for entry in entries:
-                    if entry.name.endswith(".info"):
-                        yield entry.name.removesuffix(".info")
+            for directory in self._store.layout.record_directories():
+                try:
+                    entries = os.scandir(directory)
+                except FileNotFoundError:
+                    continue
+                with entries:
+                    for entry in entries:
+                        if entry.name.endswith(".info"):
+                            yield entry.name.removesuffix(".info")
 
     def _load_all(self, names: Iterator[str]) -> list[Stored | None]:
         """The next uploads: empty at the end, ``None`` for what is none."""
@@ -171,8 +208,9 @@ class FileStorage:
 class _Reader:
     """The half of a reading that blocks. Keeps the file open, whatever happens to its name meanwhile."""
 
-    def __init__(self, store: Store, upload_id: UploadId) -> None:
+    def __init__(self, store: Store, finished: FinishedFiles, upload_id: UploadId) -> None:
         self._store = store
+        self._finished = finished
         self._id = upload_id
         self._descriptor: int | None = None
 
@@ -180,13 +218,22 @@ class _Reader:
         """Some bytes from ``start``: at least one, ``size`` at the most."""
         with storage_errors(self._id):
             if self._descriptor is None:
-                self._descriptor = open_existing(self._store.data(self._id), os.O_RDONLY)
-            if self._descriptor is None:
-                raise UploadNotFoundError
+                self._descriptor = self._open()
             data = os.pread(self._descriptor, size, start)
         if not data:
             raise UploadGoneError
         return data
+
+    def _open(self) -> int:
+        place = self._store.layout.of(self._id)
+        descriptor = open_existing(place.data, os.O_RDONLY)
+        if descriptor is None:
+            record = self._store.load(place)
+            if (finished := record.placement.finished) is not None:
+                descriptor = self._finished.open(finished, record.upload.offset)
+        if descriptor is None:
+            raise UploadNotFoundError
+        return descriptor
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,9 +1,4 @@
-"""The store: one directory, the names in it, and its records. Everything here blocks and runs in threads.
-
-For an upload ``<id>`` there are ``<id>``, its bytes; ``<id>.info``, its record, replaced as a whole by a
-rename from ``<id>.info.new``; ``<id>.lock`` while somebody works on it; and ``<id>.finals``, the ids of the
-final uploads that wait for it, a line each. Ids have no dots, so these never meet.
-"""
+"""The store: the records in their directories. Everything here blocks and runs in threads."""
 
 from __future__ import annotations
 
@@ -17,11 +12,12 @@ from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from tus_adapters.files._disk import Disk
+from tus_adapters.files._layout import Layout, Place
 from tus_adapters.records import Codec, Record, RecordUnreadableError
-from tus_domain import Phase, Stored, Upload, UploadId
+from tus_domain import Phase, Stored, UploadId
 from tus_domain.errors import (
     InvalidUploadIdError,
     StorageError,
@@ -34,11 +30,13 @@ from tus_domain.errors import (
 __all__ = [
     "Durability",
     "FileRecord",
+    "Finished",
     "Placement",
     "Store",
     "boot_id",
     "lock_at_once",
     "open_existing",
+    "open_locked",
     "storage_errors",
 ]
 
@@ -62,13 +60,24 @@ class Durability(StrEnum):
 
 
 @frozen
+class Finished:
+    """Under which name the bytes of a complete upload are, or are just being put, in the directory of the
+    finished ones; and when the file was last written to, in nanoseconds, by which it is known again.
+    """
+
+    name: str
+    mtime: int
+
+
+@frozen
 class Placement:
     """``synced`` bytes survive a loss of power; the others only if the machine still runs as it did when
-    they were written: ``boot``.
+    they were written: ``boot``. ``finished``: where they are, if that is not their first place.
     """
 
     synced: int
     boot: str
+    finished: Finished | None = None
 
 
 FileRecord = Record[Placement]
@@ -76,66 +85,40 @@ FileRecord = Record[Placement]
 
 @frozen
 class Store:
-    """A directory of uploads."""
+    """The records of uploads."""
 
-    directory: str
+    layout: Layout
     durability: Durability
     disk: Disk
+    _synced_shards: set[str] = field(factory=set[str], init=False)
 
-    def data(self, upload_id: UploadId) -> str:
-        """Where the upload's bytes are."""
-        return self.path(upload_id, "")
-
-    def record(self, upload_id: UploadId) -> str:
-        """Where the upload's record is."""
-        return self.path(upload_id, ".info")
-
-    def fresh_record(self, upload_id: UploadId) -> str:
-        """Where the upload's next record is made."""
-        return self.path(upload_id, ".info.new")
-
-    def lock(self, upload_id: UploadId) -> str:
-        """Where the upload's lock is, while somebody holds it."""
-        return self.path(upload_id, ".lock")
-
-    def waiting(self, upload_id: UploadId) -> str:
-        """Where the final uploads are noted that wait for this one."""
-        return self.path(upload_id, ".finals")
-
-    def path(self, upload_id: UploadId, suffix: str) -> str:
-        """Where one of the upload's files is."""
-        # The type has seen to it. That nothing outside the directory is ever touched is worth a second look.
-        if type(upload_id) is not UploadId:
-            raise InvalidUploadIdError
-        return f"{self.directory}{os.sep}{upload_id}{suffix}"
-
-    def load(self, upload_id: UploadId) -> FileRecord:
+    def load(self, place: Place) -> FileRecord:
         """The record, with what a loss of power took subtracted.
 
         :raises UploadNotFoundError: there is none.
         :raises UploadGoneError: it cannot be read.
         """
         try:
-            content = _read(self.record(upload_id))
+            content = _read(place.record)
         except FileNotFoundError:
             raise UploadNotFoundError from None
         try:
             record = _CODEC.load(content)
-            if record.upload.id != upload_id:
+            if record.upload.id != place.upload_id:
                 raise RecordUnreadableError(f"it is the record of {record.upload.id}")
         except RecordUnreadableError as error:
-            _log.error("The record of upload %s cannot be read; its files are left alone.", upload_id)
+            _log.error("The record of upload %s cannot be read; its files are left alone.", place.upload_id)
             raise UploadGoneError from error
         if not self._trusted(record):
             upload = evolve(record.upload, offset=record.placement.synced, phase=Phase.RECEIVING)
             record = evolve(record, upload=upload)
-        self._insist_on_bytes(record.upload)
+        self._insist_on_bytes(place, record)
         return record
 
-    def finals_of(self, upload_id: UploadId) -> list[UploadId]:
+    def finals_of(self, place: Place) -> list[UploadId]:
         """Which final uploads are noted. What a process that died has left of a note is none."""
         try:
-            lines = _read(self.waiting(upload_id)).split(b"\n")
+            lines = _read(place.waiting).split(b"\n")
         except FileNotFoundError:
             return []
         found: dict[UploadId, None] = {}
@@ -148,42 +131,64 @@ class Store:
         """The upload, and whether its lock is there. In this order: a lock that is gone has left its
         record behind.
         """
-        claimed = os.access(self.lock(upload_id), os.F_OK)
-        record = self.load(upload_id)
+        claimed = os.access(self.layout.lock(upload_id), os.F_OK)
+        record = self.load(self.layout.of(upload_id))
         return Stored(record.upload, record.version, claimed=claimed)
 
-    def expect(self, base: Stored) -> FileRecord:
+    def expect(self, place: Place, base: Stored) -> FileRecord:
         """The record, which must be the one that ``base`` was made from.
 
         :raises VersionConflictError: it is another one, or gone.
         """
         try:
-            record = self.load(base.upload.id)
+            record = self.load(place)
         except (UploadNotFoundError, UploadGoneError):
             raise VersionConflictError from None
         if record.version != base.version:
             raise VersionConflictError
         return record
 
-    def save(self, record: FileRecord, *, durably: bool) -> None:
-        """Put the record in the place of the one before, in one step."""
-        fresh = self.fresh_record(record.upload.id)
-        self.disk.replace_content(fresh, _CODEC.dump(record), durably=durably)
-        self.disk.rename(fresh, self.record(record.upload.id))
-
-    def sync_names(self) -> None:
-        """Have what was put in place, and what was removed, survive a loss of power."""
-        self.disk.sync_directory(self.directory)
-
-    def _insist_on_bytes(self, upload: Upload) -> None:
-        """Give an unfinished upload up if bytes of it are missing. The file of a complete one is the
-        application's.
+    def save(self, place: Place, record: FileRecord, *, durably: bool) -> None:
+        """Put the record in the place of the one before, in one step. Durably: not before the name of what it
+        counts is durable; its own name is when ``sync_names`` has returned.
         """
+        if durably and place.apart:
+            self.sync_directory(place.data_directory)
+        fresh, content = place.fresh_record, _CODEC.dump(record)
+        try:
+            self.disk.replace_content(fresh, content, durably=durably)
+        except FileNotFoundError:
+            self.disk.make_directory(place.record_directory)
+            self.disk.replace_content(fresh, content, durably=durably)
+        self.disk.rename(fresh, place.record)
+
+    def sync_names(self, place: Place) -> None:
+        """Have the record that was put in place, or removed, survive a loss of power; and what became of
+        other names in its directory.
+        """
+        self.sync_directory(place.record_directory)
+
+    def sync_directory(self, directory: str) -> None:
+        """Have the names in a directory survive a loss of power. That of a shard as well: who made it may
+        have died before it was durable.
+        """
+        if self.layout.sharded and directory not in self._synced_shards:
+            self.disk.sync_directory(os.path.dirname(directory))
+            self._synced_shards.add(directory)
+        self.disk.sync_directory(directory)
+
+    def _insist_on_bytes(self, place: Place, record: FileRecord) -> None:
+        """Give an unfinished upload up if bytes of it are missing. The file of a complete one is the
+        application's, and so is one that has its last name already.
+        """
+        upload = record.upload
         if upload.complete:
             return
         try:
-            size = os.stat(self.data(upload.id)).st_size
+            size = os.stat(place.data).st_size
         except FileNotFoundError:
+            if record.placement.finished is not None:
+                return
             size = -1
         if size < upload.offset:
             _log.error(
@@ -196,10 +201,13 @@ class Store:
 
         What was not synced before the machine stopped may be there in part: a file as long as it was can have
         holes. A clean restart looks the same from here, and costs the same. A complete upload that was not
-        synced was stored with ``NEVER``, which takes the risk; its completion is never taken back.
+        synced was stored with ``NEVER``, which takes the risk; its completion is never taken back, nor is it
+        once the file may have its last name.
         """
         placement, upload = record.placement, record.upload
-        if upload.complete or placement.synced >= upload.offset or self.durability is Durability.NEVER:
+        if upload.complete or placement.finished is not None or placement.synced >= upload.offset:
+            return True
+        if self.durability is Durability.NEVER:
             return True
         return placement.boot == boot_id()
 
@@ -247,6 +255,18 @@ def lock_at_once(descriptor: int) -> os.stat_result | None:
         return None
     status = os.fstat(descriptor)
     return status if status.st_nlink > 0 else None
+
+
+def open_locked(path: str, disk: Disk) -> int | None:
+    """Open a file and lock it; ``None`` if it is not there.
+
+    :raises VersionConflictError: somebody else has it locked.
+    """
+    descriptor = open_existing(path)
+    if descriptor is not None and lock_at_once(descriptor) is None:
+        disk.close(descriptor)
+        raise VersionConflictError
+    return descriptor
 
 
 @contextmanager

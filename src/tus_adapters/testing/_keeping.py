@@ -45,6 +45,8 @@ class KeepingTests(AdapterTests):
         second = evolve(second, id=first.id, created_at=first.created_at, offset=first.offset + second.offset)
         if second.length is not None:
             second = evolve(second, length=min(second.length + first.offset, MAX_LENGTH))
+        if first.complete:  # and stays so, without any more bytes
+            second = evolve(second, phase=first.phase, offset=first.offset, length=first.length)
         data = content(second.offset)
         async with self.open_storage().begin(first) as staging:
             await staging.write(data[: first.offset])
