@@ -1,7 +1,10 @@
 """Files: uploads that are joined, where the system cannot copy, the disk is full, or the process dies."""
 
+import asyncio
 import errno
 import os
+import threading
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from tests.tus_adapters.disks import DoomedDisk, FullDisk, UnsyncedDisk
 from tests.tus_domain.doubles import Pieces
 from tus_adapters.clock import SystemClock
 from tus_adapters.files import Disk, FileStorage
+from tus_adapters.files._layout import Place
+from tus_adapters.files._store import FileRecord, Store
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.testing import Crash
 from tus_adapters.testing.steps import an_upload, as_complete, content, finish, put, read
@@ -81,6 +86,47 @@ async def test_where_the_system_cannot_copy_the_bytes_do(
     stored = await join(storage, *sources)
 
     assert await read(storage, stored) == content(SIZE) + b"end"
+
+
+async def test_nothing_copied_by_the_system_is_not_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems say 0 where they cannot copy."""
+    storage = FileStorage(tmp_path)
+    source = await a_part(storage, "a", content(SIZE))
+    monkeypatch.setattr("tus_adapters.files._disk._copy_file_range", lambda *_: 0)
+
+    stored = await join(storage, source)
+
+    assert await read(storage, stored) == content(SIZE)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio's cancellation waits for threads
+async def test_a_source_is_closed_when_whoever_joins_is_cancelled_while_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = FileStorage(tmp_path)
+    source = await a_part(storage, "a", content(SIZE))
+    opening, go_on = threading.Event(), threading.Event()
+    expect = Store.expect
+
+    def slowly(store: Store, place: Place, stored: Stored) -> FileRecord:
+        opening.set()
+        assert go_on.wait(10)
+        return expect(store, place, stored)
+
+    monkeypatch.setattr(Store, "expect", slowly)
+    joining = asyncio.create_task(join(storage, source))
+    assert await asyncio.to_thread(opening.wait, 10)
+    joining.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await joining
+
+    status = (tmp_path / "a").stat()
+    for descriptor in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
+        with suppress(OSError):  # the one that the list was made with
+            assert not os.path.samestat(os.fstat(descriptor), status)
 
 
 async def test_another_failure_to_copy_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

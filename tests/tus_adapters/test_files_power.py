@@ -282,6 +282,31 @@ async def test_never_syncs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert synced == []
 
 
+async def test_nothing_is_synced_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not the bytes when hooks have been asked, and nothing but the record when completion was announced."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    upload, storage = an_upload(), opened(tmp_path)
+    record, finalising = f"{upload.id}.info.new", evolve(upload, length=5, phase=Phase.FINALISING, offset=5)
+    monkeypatch.setattr(os, "fsync", watch)
+    async with storage.begin(upload) as staging:
+        await staging.write(b"bytes")
+        await staging.commit(lambda _: finalising)
+        assert synced == [upload.id, record, tmp_path.name]
+        synced.clear()
+        complete = await staging.commit(lambda _: evolve(finalising, phase=Phase.COMPLETE))
+        assert synced == [record, tmp_path.name]
+    synced.clear()
+    async with storage.stage(complete) as staging:
+        await staging.commit(lambda _: complete.upload)
+    assert synced == [record]
+
+
 async def test_the_directory_survives_that_holds_the_uploads(power: Power, tmp_path: Path) -> None:
     storage = opened(tmp_path / "made" / "for" / "this")
     await finish(storage, await put(storage, an_upload(), b"data"))

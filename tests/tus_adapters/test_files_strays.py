@@ -257,6 +257,15 @@ async def test_a_file_that_is_removed_while_it_is_read_is_read_to_its_end(
     assert data == content(2_000_000)
 
 
+async def test_a_record_that_cannot_be_read_is_left_out_of_a_scan(
+    storage: FileStorage, tmp_path: Path
+) -> None:
+    stored = await put(storage, an_upload(), b"data")
+    (tmp_path / "unreadable.info").mkdir()
+
+    assert await scanned(storage) == {stored.upload.id: stored}
+
+
 # --- files that the application has moved away -----------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-__all__ = ["Disk"]
+__all__ = ["Disk", "after"]
 
 _MODE = 0o666  # less the umask, like any file the application makes
 _MOST_PIECES = 1024  # IOV_MAX on Linux and macOS
@@ -58,7 +58,9 @@ class Disk:
         """
         if _copy_file_range is not None:
             try:
-                return _copy_file_range(source, target, size, start, position)
+                # Some file systems say 0 where they cannot, and not only at the end.
+                if done := _copy_file_range(source, target, size, start, position):
+                    return done
             except OSError as error:
                 if error.errno not in _NOT_IN_THE_KERNEL:
                     raise
@@ -127,3 +129,12 @@ class Disk:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
+
+
+def after(pieces: list[bytes], done: int) -> list[bytes]:
+    """What is left of ``pieces`` when their first ``done`` bytes are gone."""
+    for index, piece in enumerate(pieces):
+        if done < len(piece):
+            return [piece[done:], *pieces[index + 1 :]]
+        done -= len(piece)
+    return []

@@ -48,12 +48,9 @@ class FileStaging:
     async def copy(self, source: Stored, /) -> None:
         """Take the bytes of a complete upload next: in pieces, so that no thread is held for long."""
         await self._written()
-        reader = await self._threads.run(self._writer.open_source, self._emptied(), source)
-        try:
-            while reader.left:
-                await self._threads.run(self._writer.copy, reader)
-        finally:
-            await self._threads.run(reader.close)
+        left = await self._threads.run(self._writer.begin_copy, self._emptied(), source)
+        while left:
+            left = await self._threads.run(self._writer.copy)
 
     async def discard(self) -> None:
         """Forget what was written since the last commit."""

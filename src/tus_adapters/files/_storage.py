@@ -17,7 +17,7 @@ from tus_adapters.files._store import Durability, Store, open_existing, open_loc
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Stored, Upload, UploadId
-from tus_domain.errors import RequestError, UploadGoneError, UploadNotFoundError
+from tus_domain.errors import RequestError, StorageError, UploadGoneError, UploadNotFoundError
 
 __all__ = ["FileStorage"]
 
@@ -201,7 +201,7 @@ class FileStorage:
     def _load_any(self, name: str) -> Stored | None:
         try:
             return self._load(UploadId(name))
-        except RequestError:
+        except (RequestError, StorageError):  # the latter has been logged
             return None
 
 

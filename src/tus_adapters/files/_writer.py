@@ -20,6 +20,7 @@ from functools import cached_property, partial
 
 from attrs import evolve
 
+from tus_adapters.files._disk import after
 from tus_adapters.files._finished import FinishedFiles
 from tus_adapters.files._layout import Place
 from tus_adapters.files._source import Source
@@ -62,6 +63,7 @@ class Writer:
         self._sync_every = sync_every
         self._descriptor: int | None = None
         self._record_lock: int | None = None
+        self._source: Source | None = None
         self._moved = False
         self._record: FileRecord | None = None
         self._end = 0
@@ -86,15 +88,15 @@ class Writer:
                 while pieces:
                     done = self._store.disk.write(descriptor, pieces, self._end)
                     self._end += done
-                    pieces = _after(pieces, done)
+                    pieces = after(pieces, done)
         except TusError as error:
             self.failed = error
         except BaseException:
             self.failed = StorageError()
             raise
 
-    def open_source(self, pieces: list[bytes], source: Stored) -> Source:
-        """Write what is left, and open the file of an upload whose bytes are to follow.
+    def begin_copy(self, pieces: list[bytes], source: Stored) -> int:
+        """Write what is left, and open the file of an upload whose bytes are to follow. Returns how many.
 
         :raises UploadNotFoundError, UploadGoneError: it is not there, or not as it was.
         """
@@ -105,10 +107,15 @@ class Writer:
             self._open()
             if self._moved:
                 raise VersionConflictError
-            return Source(self._store, source)
+            self._close_source()
+            self._source = Source(self._store, source)
+            return self._source.left
 
-    def copy(self, source: Source) -> None:
-        """Copy the next bytes of ``source`` behind what is written."""
+    def copy(self) -> int:
+        """Copy the next bytes of the source behind what is written. Returns how many are left."""
+        source = self._source
+        if source is None:
+            return 0
         try:
             with storage_errors(self._id):
                 done = source.copy(self._open(), self._end)
@@ -116,6 +123,7 @@ class Writer:
             self.failed = error
             raise
         self._end += done
+        return source.left
 
     def commit(self, pieces: list[bytes], settle: Callable[[int], Upload]) -> Stored:
         """Write, seal, settle and record; then let go of the file."""
@@ -218,14 +226,17 @@ class Writer:
         self._store.disk.truncate(descriptor, self._end)
 
     def _sync(self, descriptor: int, upload: Upload) -> bool:
-        """Make the bytes durable, if it is time to."""
+        """Make the bytes durable, if it is time to, and they are not. Returns whether it is time.
+
+        What is recorded of an upload that is complete already need not outlive a loss of power.
+        """
         durability = self._store.durability
         unsynced = upload.offset - self._synced
+        ending = upload.phase is not Phase.RECEIVING and not (self._record and self._record.upload.complete)
         due = durability is Durability.COMMIT or (
-            durability is Durability.COMPLETION
-            and (upload.phase is not Phase.RECEIVING or unsynced >= self._sync_every)
+            durability is Durability.COMPLETION and (ending or unsynced >= self._sync_every)
         )
-        if due:
+        if due and not self._synced == self._end > 0:
             self._store.disk.sync(descriptor)
             self._synced = self._end
         return due
@@ -239,7 +250,13 @@ class Writer:
                 self._descriptor = self._reopen(self.stored)
         return self._descriptor
 
+    def _close_source(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            source.close()
+
     def _close(self) -> None:
+        self._close_source()
         descriptors = self._record_lock, self._descriptor
         self._record_lock = self._descriptor = None
         with ExitStack() as stack:
@@ -299,12 +316,3 @@ class Writer:
         """Cut off what some writer left behind the committed offset."""
         if status.st_size > self._end:
             self._store.disk.truncate(descriptor, self._end)
-
-
-def _after(pieces: list[bytes], done: int) -> list[bytes]:
-    """What is left of ``pieces`` when their first ``done`` bytes are gone."""
-    for index, piece in enumerate(pieces):
-        if done < len(piece):
-            return [piece[done:], *pieces[index + 1 :]]
-        done -= len(piece)
-    return []
