@@ -61,8 +61,8 @@ class S3StorageBackend(S3Storage):
     without sticky sessions. A lost race is answered 409.
 
     Per upload: ``<key_prefix><id>.info``, its record in JSON; ``<key_prefix><id>``, the assembled data,
-    unless ``object_key`` says otherwise; and ``<key_prefix><id>.pending…`` while there are bytes that fill no
-    part.
+    unless ``object_key`` says otherwise; ``<key_prefix><id>.pending…`` while there are bytes that fill no
+    part; and ``<key_prefix><id>.final…``, empty, of a partial upload that final ones wait for.
 
     :param client: of boto3's, for S3. It decides about retries and time-outs, and has as many requests at a
         time as it has connections (``max_pool_connections``); ``make_client`` makes one that suits. ``None``:

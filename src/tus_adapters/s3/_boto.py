@@ -9,7 +9,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from tus_adapters.s3._bucket import Found, MissingError, Options, Part, PartsPage
+from tus_adapters.s3._bucket import Extent, Found, MissingError, Options, Part, PartsPage
 from tus_adapters.s3._failures import bucket_errors
 from tus_adapters.threads import Threads
 
@@ -33,6 +33,8 @@ class BotoBucket:
         """Whether the store wants ETags in conditions as it gave them, in quotes."""
         self.denied_is_missing = False
         """Whether the store answers "access denied" to whoever may not list for what is not there."""
+        self.copies = True
+        """Whether the store copies parts, and honours the condition under which it should."""
         self._client = client
         size = threads or client.meta.config.max_pool_connections
         self._threads = Threads("tus-s3", size, together=False)
@@ -62,7 +64,7 @@ class BotoBucket:
         """Put an object."""
         arguments: dict[str, Any] = {**(options or {}), "Key": key, "Body": _body(pieces)}
         if if_match is not None:
-            arguments["IfMatch"] = if_match if self.quoted else if_match.strip('"')
+            arguments["IfMatch"] = self._condition(if_match)
         if if_absent:
             arguments["IfNoneMatch"] = "*"
         conditional = if_absent or if_match is not None
@@ -96,6 +98,19 @@ class BotoBucket:
         part = {"Key": key, "UploadId": multipart, "PartNumber": number, "Body": _body(pieces)}
         return str((await self._ask("upload_part", part))["ETag"])
 
+    async def copy_part(self, key: str, multipart: str, number: int, source: Extent, /) -> str:
+        """Put one part of what another object has."""
+        part: dict[str, Any] = {
+            "Key": key,
+            "UploadId": multipart,
+            "PartNumber": number,
+            "CopySource": {"Bucket": self.name, "Key": source.key},
+            "CopySourceIfMatch": self._condition(source.etag),
+        }
+        if (source.start, source.stop) != (0, source.size):  # of what is small, AWS copies no ranges
+            part["CopySourceRange"] = f"bytes={source.start}-{source.stop - 1}"
+        return str((await self._ask("upload_part_copy", part))["CopyPartResult"]["ETag"])
+
     async def parts(self, key: str, multipart: str, /, *, after: int = 0) -> PartsPage:
         """Some of the parts."""
         page = {"Key": key, "UploadId": multipart, "PartNumberMarker": after}
@@ -126,6 +141,9 @@ class BotoBucket:
             if not answer.get("IsTruncated"):
                 return
             more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def _condition(self, etag: str) -> str:
+        return etag if self.quoted else etag.strip('"')
 
     async def _ask(
         self, request: str, arguments: Mapping[str, Any], *, conditional: bool = False

@@ -14,6 +14,7 @@ from attrs import field, frozen
 __all__ = [
     "Bucket",
     "BucketError",
+    "Extent",
     "Found",
     "MissingError",
     "Options",
@@ -21,6 +22,7 @@ __all__ = [
     "PartsPage",
     "PreconditionError",
     "RefusedError",
+    "SourceMissingError",
     "UnavailableError",
 ]
 
@@ -36,6 +38,10 @@ class BucketError(Exception):
 
 class MissingError(BucketError):
     """There is no such object, or no such multipart upload."""
+
+
+class SourceMissingError(MissingError):
+    """What was to be copied is not there any more, or not as it was."""
 
 
 class PreconditionError(BucketError):
@@ -87,12 +93,29 @@ class PartsPage:
     more: bool
 
 
+@frozen
+class Extent:
+    """The bytes of the object ``key`` from ``start`` up to ``stop``, as long as it has this ETag."""
+
+    key: str
+    etag: str
+    size: int
+    """Of the whole object."""
+    start: int
+    stop: int
+
+
 class Bucket(Protocol):
     """One bucket. All methods raise ``UnavailableError`` and ``RefusedError``, besides what they name.
 
     No method is repeated here, except as the store's client does for answers that tell it to; so a
     conditional put may find its own success in its way.
     """
+
+    @property
+    def copies(self) -> bool:
+        """Whether the store copies parts, and honours the condition under which it should."""
+        ...
 
     async def get(self, key: str, /, *, start: int = 0, stop: int | None = None) -> Found:
         """The object's bytes, from ``start`` up to ``stop``; by default all.
@@ -142,6 +165,14 @@ class Bucket(Protocol):
         """Put one part, in the place of an earlier one of that number. Returns its ETag.
 
         :raises MissingError: the multipart upload was aborted or completed.
+        """
+        ...
+
+    async def copy_part(self, key: str, multipart: str, number: int, source: Extent, /) -> str:
+        """Have the store put one part, of bytes that it has in another object. Returns the part's ETag.
+
+        :raises MissingError: the multipart upload was aborted or completed, or there is no such object.
+        :raises PreconditionError: the object has another ETag.
         """
         ...
 

@@ -6,9 +6,12 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TypeVar
 
+from attrs import evolve
+
 from tus_adapters.s3._boto import BotoBucket
 from tus_adapters.s3._bucket import (
     BucketError,
+    Extent,
     MissingError,
     Part,
     PreconditionError,
@@ -31,7 +34,7 @@ ACTIONS = (
     "s3:ListBucket",
 )
 """What has to be allowed below the prefix. The last, on the bucket itself with the prefix as its condition,
-is for cleaning up only.
+is for cleaning up, and for the final uploads that wait for a partial one.
 """
 _CREDENTIALS = {
     "ExpiredToken",
@@ -49,7 +52,7 @@ class StoreUnfitError(Exception):
 
 async def check(bucket: BotoBucket, prefix: str) -> None:
     """See that the store honours conditional puts, that it makes an object of parts as is relied on, and that
-    all that is needed is allowed. Finds out how the store wants its ETags.
+    all that is needed is allowed. Finds out how the store wants its ETags, and whether it copies parts.
 
     :raises StoreUnfitError: it does not, or it is not.
     """
@@ -64,6 +67,7 @@ async def check(bucket: BotoBucket, prefix: str) -> None:
                 f"The store gave back {found.content!r} for the object {key}, which was put as b'2'."
             )
         await _check_multipart(bucket, key)
+        bucket.copies = await _copies(bucket, key)
         await _allowed(bucket, "s3:DeleteObject", bucket.delete(key))
     except BaseException:
         with suppress(BucketError):
@@ -134,6 +138,27 @@ async def _check_multipart(bucket: BotoBucket, key: str) -> None:
             "The store does not give back what a multipart upload was made of: the object of 4 bytes with the"
             f" metadata {MARK}={mark} has {found.size}, and {dict(found.metadata)}."
         )
+
+
+async def _copies(bucket: BotoBucket, key: str) -> bool:
+    """Whether the store copies what is there into a part, and only that. If not, parts are read and put."""
+    multipart = await _allowed(bucket, "s3:PutObject", bucket.create_multipart(key))
+    try:
+        found = await _allowed(bucket, "s3:GetObject", bucket.head(key))
+        whole = Extent(key, found.etag, found.size, 0, found.size)
+        with suppress(RefusedError, PreconditionError, MissingError):
+            await bucket.copy_part(key, multipart, 1, whole)
+            with suppress(PreconditionError):
+                await bucket.copy_part(key, multipart, 2, evolve(whole, etag=_NONE_SUCH))
+                return False
+            page = await bucket.parts(key, multipart)
+            return [(part.number, part.size) for part in page.parts] == [(1, found.size)]
+    except UnavailableError as error:
+        raise StoreUnfitError(f"The store cannot be reached: {error}") from error
+    finally:
+        with suppress(BucketError):
+            await bucket.abort(key, multipart)
+    return False
 
 
 async def _insist_on_refusal(bucket: BotoBucket, condition: str, request: Awaitable[str]) -> None:

@@ -80,7 +80,7 @@ async def _delete_all(store: Store, tombstone: Kept) -> None:
         await store.bucket.delete(placement.key)
     await store.delete_segments(segment.name for segment in placement.pending)
     try:
-        await store.sweep(upload.id)
+        await store.sweep_all(upload.id)
     except RefusedError:
         if placement.untidy:
             _log.warning("Segments of upload %s may be left: the bucket may not be listed.", upload.id)

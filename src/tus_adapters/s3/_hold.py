@@ -8,6 +8,7 @@ from attrs import evolve
 
 from tus_adapters.s3._bucket import MissingError, UnavailableError
 from tus_adapters.s3._cleanup import clear, turned
+from tus_adapters.s3._joining import Plan, predecessor
 from tus_adapters.s3._placement import LAST_NUMBER, Claim, Multipart, Placement, State, nonce
 from tus_adapters.s3._records import Kept, OvertakenError
 from tus_adapters.s3._store import Store
@@ -43,6 +44,7 @@ class Hold:
         self._provisional = provisional
         self._kept: Kept | None = None
         self._fresh: Placement | None = None
+        self._plan: Plan | None = None
         self._swapped = False
         self._doubtful = False
 
@@ -78,6 +80,8 @@ class Hold:
 
     @property
     def _wants_parts(self) -> bool:
+        if self._plan is not None:
+            return True
         length = self.upload.length
         return length is not None and length > self.placement.part_size
 
@@ -92,11 +96,14 @@ class Hold:
             except OvertakenError as error:
                 raise self._overtaken() from error
 
-    async def open(self) -> None:
-        """Have a claim.
+    async def open(self, plan: Plan | None = None) -> None:
+        """Have a claim; with a plan, one for copying what it says.
 
         :raises ContentionError: somebody else was faster.
         """
+        self._plan = plan
+        if plan is not None and not self._born:
+            self._kept = await predecessor(self._store, self.upload, plan)
         try:
             await self._extend(parts=self._wants_parts)
         except ContentionError:
@@ -153,6 +160,8 @@ class Hold:
             self.dead = StorageUnavailableError()
             raise self.dead from error
         self._swapped = True
+        if commit:
+            self._plan = None
         self._born = self._born or self._kept.placement.state is State.LIVE
         return self._kept
 
@@ -187,9 +196,10 @@ class Hold:
             return False
         return {part.number for part in found}.issuperset(placement.numbers)
 
-    async def let_go(self) -> Kept | None:
+    async def let_go(self, *, again: bool = False) -> Kept | None:
         """Close the claim without adopting anything, or take a new upload back. Returns the record as it is
-        now; ``None``: there is none.
+        now; ``None``: there is none. A claim for copying is left open, for whoever copies the same; that of a
+        new upload, if it is likely to be tried ``again``.
 
         :raises OvertakenError: somebody else has changed it meanwhile.
         """
@@ -200,6 +210,8 @@ class Hold:
                 raise OvertakenError  # or it will come yet
         claim = None if kept is None else kept.placement.claim
         if kept is None or claim is None or claim.nonce != self.by:
+            return kept
+        if claim.recipe and (self._born or again):
             return kept
         known = self._kept is not None and self._kept.etag == kept.etag
         used = self.next if known else None  # of any other claim it is not known which numbers were used
@@ -214,9 +226,10 @@ class Hold:
 
     async def _extend(self, *, parts: bool) -> None:
         """Claim; or claim more numbers. With ``parts``, there is a multipart upload to use them for."""
-        first = self.placement.next
         fresh = self.claim is None
-        placement = self.placement
+        placement, former = self.placement, self.placement.multipart
+        if self._plan is not None and fresh:
+            placement = await self._plan.begin(self._store, placement)
         if not self._born:
             placement = turned(self._store, placement, State.UNBORN)
         try:
@@ -231,10 +244,14 @@ class Hold:
             await self._naming_multipart(self.upload, placement, claimed=True)
         else:
             await self.swap(self.upload, claimed, commit=False)
-        if fresh:
-            self.next = first
+        if fresh and self.claim is not None:
+            self.next = self.claim.first
+        if former is not None and former != self.placement.multipart:
+            await self._store.abort(self.placement.key, former.id)
 
     def _claimed(self, placement: Placement) -> Placement:
+        if self._plan is not None:
+            return self._plan.claimed(placement, self.by)
         return placement.claimed(self.by, self.upload.length, provisional=self._provisional)
 
     async def _naming_multipart(self, upload: Upload, placement: Placement, *, claimed: bool = False) -> Kept:

@@ -28,7 +28,9 @@ __all__ = [
     "Span",
     "State",
     "adoptable",
+    "inheritable",
     "nonce",
+    "spans",
 ]
 
 MIB = 1024 * 1024
@@ -97,6 +99,10 @@ class Claim:
     first: int
     stop: int
     provisional: bool = False
+    recipe: str = ""
+    """What all its parts are copied from. Who copies the same may use them. Empty: they are not copied."""
+    inherited: tuple[Span, ...] = ()
+    """The parts of earlier claims with that recipe, which come before its own."""
 
 
 @frozen
@@ -132,7 +138,7 @@ class Placement:
     @property
     def part_count(self) -> int:
         """How many parts count."""
-        return sum(span.stop - span.first for span in self.parts)
+        return _count(self.parts)
 
     @property
     def boundary(self) -> int:
@@ -142,18 +148,22 @@ class Placement:
     @property
     def numbers(self) -> Iterable[int]:
         """The numbers of the parts that count, in order."""
-        return (number for span in self.parts for number in range(span.first, span.stop))
+        return _numbers(self.parts)
 
-    def with_parts(self, first: int, count: int) -> Placement:
-        """The same with ``count`` more parts, which take the place of all that was pending."""
-        if count == 0:
-            return self
-        parts = list(self.parts)
-        if parts and parts[-1].stop == first:
-            first, count = parts[-1].first, count + parts[-1].stop - parts.pop().first
-        return evolve(self, parts=(*parts, Span(first, first + count)), pending=())
+    def with_parts(self, numbers: Iterable[int]) -> Placement:
+        """The same with more parts, which take the place of all that was pending."""
+        parts = spans(numbers, self.parts)
+        return self if parts == self.parts else evolve(self, parts=parts, pending=())
 
-    def claimed(self, by: str, length: int | None, *, provisional: bool) -> Placement:
+    def claimed(
+        self,
+        by: str,
+        length: int | None,
+        *,
+        provisional: bool,
+        recipe: str = "",
+        inherited: tuple[Span, ...] = (),
+    ) -> Placement:
         """The same, claimed by ``by``, who gets a fresh block of numbers if there is a multipart upload to
         use them for. If the claim is its own already, the block grows.
 
@@ -162,13 +172,20 @@ class Placement:
         """
         mine = self.claim is not None and self.claim.nonce == by
         first = self.claim.first if self.claim is not None and mine else self.next
-        stop = self.next + (0 if self.multipart is None else self._block(length))
+        stop = self.next + (0 if self.multipart is None else self._block(length, _count(inherited)))
         return evolve(
             self,
-            claim=Claim(by, first, stop, provisional),
+            claim=Claim(by, first, stop, provisional, recipe, inherited),
             next=stop,
             untidy=self.untidy or (self.claim is not None and not mine),
         )
+
+    def starved(self, length: int, inherited: int) -> bool:
+        """Whether there are too few numbers left for an upload of that length, of which no part counts yet
+        and so many will.
+        """
+        needed = -(-length // self.part_size) - inherited
+        return self.multipart is not None and not self.parts and LAST_NUMBER + 1 - self.next < needed
 
     def unclaimed(self, next_number: int | None = None) -> Placement:
         """The same, claimed by nobody. ``next_number``: the claim was one's own, and the numbers from there
@@ -178,12 +195,13 @@ class Placement:
             return evolve(self, claim=None, next=next_number)
         return evolve(self, claim=None, untidy=self.untidy or self.claim is not None)
 
-    def _block(self, length: int | None) -> int:
+    def _block(self, length: int | None, inherited: int) -> int:
         left = LAST_NUMBER + 1 - self.next
         if left == 0:
             raise UploadTooLargeError(self.boundary) if length is None else UploadGoneError()
         # Of an unknown length, all that is left may be needed, or nothing.
-        needed = left if length is None else max(1, -(-length // self.part_size) - self.part_count)
+        there = self.part_count + inherited
+        needed = left if length is None else max(1, -(-length // self.part_size) - there)
         spare = (left if length is None else max(0, left - needed)) // _WRITERS
         return min(left, needed, max(_SMALLEST_BLOCK, min(spare, _LARGEST_BLOCK)))
 
@@ -215,6 +233,43 @@ class Sizes:
         if size > _LARGEST_PART:
             raise UploadTooLargeError(_PLANNED * _LARGEST_PART)
         return size
+
+
+def _count(of: Iterable[Span]) -> int:
+    return sum(span.stop - span.first for span in of)
+
+
+def _numbers(of: Iterable[Span]) -> Iterable[int]:
+    return (number for span in of for number in range(span.first, span.stop))
+
+
+def spans(numbers: Iterable[int], behind: Iterable[Span] = ()) -> tuple[Span, ...]:
+    """Numbers as few spans, in their order, ``behind`` those."""
+    found = list(behind)
+    for number in numbers:
+        if found and found[-1].stop == number:
+            found[-1] = Span(found[-1].first, number + 1)
+        else:
+            found.append(Span(number, number + 1))
+    return tuple(found)
+
+
+def inheritable(placement: Placement, found: Iterable[Part]) -> list[Part]:
+    """The parts of the open claim, and of those that it has inherited, that another claim with its recipe may
+    use: from the first on, without a gap.
+
+    :param found: the parts that the store has.
+    """
+    claim = placement.claim
+    if claim is None:
+        return []
+    full = {part.number: part for part in found if part.size == placement.part_size}
+    parts: list[Part] = []
+    for number in (*_numbers(claim.inherited), *range(claim.first, claim.stop)):
+        if number not in full:
+            break
+        parts.append(full[number])
+    return parts
 
 
 def adoptable(placement: Placement, length: int | None, found: Sequence[Part]) -> int:

@@ -6,11 +6,13 @@ stand at the head of what is gathered, and are read back when the part goes up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
 
 from attrs import define
 
-from tus_adapters.s3._bucket import BucketError, Part
+from tus_adapters.s3._bucket import BucketError, Extent, Part
+from tus_adapters.s3._extents import AT_A_TIME, copy, fetch, measure, pieces_of
 from tus_adapters.s3._placement import Placement, Segment, nonce
 from tus_adapters.s3._store import Store, segment_prefix
 from tus_adapters.s3._tasks import Task
@@ -61,6 +63,7 @@ class Sender:
         self._held = 0
         self._own: dict[str, _Spilled] = {}
         self._sent: list[_Sent] = []
+        self._under_way: list[Task[None]] = []
         store.budget.join(self)
 
     @property
@@ -100,15 +103,46 @@ class Sender:
         self._fill.append(data)
         self._held += len(data)
 
+    async def gather_from(self, extents: Iterable[Extent]) -> None:
+        """Take bytes that the store has elsewhere, and that do not overfill the part."""
+        pieces = pieces_of(extents)
+        for start in range(0, len(pieces), AT_A_TIME):
+            batch = pieces[start : start + AT_A_TIME]
+            self._store.budget.join(self)
+            await self._store.budget.take(measure(batch))
+            try:
+                found = await fetch(self._store, batch)
+            except BaseException as error:
+                self._store.budget.give_back(measure(batch), flying=False)
+                if not isinstance(error, BucketError):
+                    raise
+                self._fail(error)
+                return
+            self._fill += found
+            self._held += measure(batch)
+
+    def inherit(self, parts: Iterable[Part]) -> None:
+        """Begin with parts that the store has already."""
+        self._sent += [_Sent(part.number, landed=part) for part in parts]
+
     async def send(self, multipart: str, number: int) -> None:
         """Send all that is gathered as one part. Waits until not too many are on their way."""
-        under_way = [sent for sent in self._sent if sent.task is not None and not sent.task.done]
-        if len(under_way) >= self._store.window:
-            await _landing(under_way[0].task)
+        await self._passable(self._store.window)
         segments, self._segments = self._segments, []
         sent = _Sent(number)
-        self._sent.append(sent)
-        sent.task = Task(self._put_part(multipart, sent, segments, *self._emptied()))
+        self._start(sent, self._put_part(multipart, sent, segments, *self._emptied()))
+
+    async def send_from(self, multipart: str, number: int, extents: Sequence[Extent]) -> None:
+        """Have one part made of bytes that the store has elsewhere, while nothing is gathered. Where they are
+        in one place and it copies, they do not pass through here. Waits until not too many are on their way.
+        """
+        sent = _Sent(number)
+        if len(extents) == 1 and self._store.bucket.copies:
+            await self._passable(AT_A_TIME)
+            self._start(sent, self._copy(multipart, sent, extents[0]))
+        else:
+            await self._passable(self._store.window)
+            self._start(sent, self._merge(multipart, sent, extents))
 
     def spill(self) -> None:
         """Put what is in memory as a segment, at once."""
@@ -168,6 +202,17 @@ class Sender:
         self._store.budget.leave(self)
         self._drop()
 
+    async def _passable(self, at_a_time: int) -> None:
+        """Wait until fewer than so many parts are on their way."""
+        while len(under_way := [task for task in self._under_way if not task.done]) >= at_a_time:
+            await under_way[0].wait()
+        self._under_way = under_way
+
+    def _start(self, sent: _Sent, work: Coroutine[Any, Any, None]) -> None:
+        sent.task = Task(work)
+        self._sent.append(sent)
+        self._under_way.append(sent.task)
+
     def _drop(self) -> None:
         _, size = self._emptied()
         self._store.budget.give_back(size)
@@ -209,6 +254,25 @@ class Sender:
             self._fail(error)
         finally:
             pieces.clear()
+            self._store.budget.give_back(size)
+
+    async def _copy(self, multipart: str, sent: _Sent, source: Extent) -> None:
+        try:
+            etag = await copy(self._store, self._key, multipart, sent.number, source)
+            sent.landed = Part(sent.number, measure([source]), etag)
+        except BucketError as error:
+            self._fail(error)
+
+    async def _merge(self, multipart: str, sent: _Sent, sources: Sequence[Extent]) -> None:
+        size = measure(sources)
+        await self._store.budget.borrow(size)
+        try:
+            pieces = await fetch(self._store, sources)
+            etag = await self._store.bucket.put_part(self._key, multipart, sent.number, pieces)
+            sent.landed = Part(sent.number, size, etag)
+        except BucketError as error:
+            self._fail(error)
+        finally:
             self._store.budget.give_back(size)
 
     async def _have_landed(self, segments: Sequence[Segment]) -> None:

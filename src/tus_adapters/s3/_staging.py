@@ -15,8 +15,11 @@ from typing import Self
 from attrs import evolve
 
 from tus_adapters.s3._assembly import assemble
-from tus_adapters.s3._bucket import BucketError, MissingError, Part
+from tus_adapters.s3._bucket import BucketError, Extent, MissingError, Part, UnavailableError
+from tus_adapters.s3._extents import Extents, measure, opened
+from tus_adapters.s3._feeding import join, send, verdict, write
 from tus_adapters.s3._hold import Hold
+from tus_adapters.s3._joining import Plan
 from tus_adapters.s3._placement import Multipart, Placement, Segment, State
 from tus_adapters.s3._records import Found, Kept, OvertakenError, storage_errors
 from tus_adapters.s3._sender import Sender
@@ -43,6 +46,7 @@ class S3Staging:
         self._hold = Hold(store, upload, base, provisional=provisional)
         self._stored = base
         self._sender: Sender | None = None
+        self._sources: list[Extent] = []
         self._whole = ""
         self._discarded = False
 
@@ -58,26 +62,32 @@ class S3Staging:
         if not data:
             return
         with storage_errors(self._id):
-            sender = self._sender or await Task(self._open()).wait()
-            size = self._hold.placement.part_size
-            while data:
-                if sender.failed is not None:
-                    raise await self._verdict(sender.failed)
-                # A part that is full may be the last one, which is the commit's business. So it waits.
-                if sender.gathered == size:
-                    await self._send(sender)
-                piece = data[: size - sender.gathered]
-                await sender.gather(piece)
-                data = data[len(piece) :]
+            await self._join()
+            await write(self._hold, self._sender or await Task(self._open()).wait(), data)
+
+    async def copy(self, source: Stored, /) -> None:
+        """Take the bytes of a complete upload next. It is looked at now, and copied when all sources are
+        known: at the next ``write`` or ``commit``.
+        """
+        if self._hold.dead is not None:
+            raise self._hold.dead
+        with storage_errors(self._id):
+            self._sources.append(await opened(self._store, source))
 
     async def discard(self) -> None:
         """Forget what was written since the last commit. The next one deletes what there is of it."""
+        self._sources.clear()
         if self._sender is not None:
             self._discarded = True
             self._sender.close()
 
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
-        """Have all that was written kept, and record what ``settle`` makes of it."""
+        """Have all that was written kept, and record what ``settle`` makes of it.
+
+        :raises UploadGoneError: a source that was to be copied is not as it was. Nothing is recorded.
+        """
+        with storage_errors(self._id):
+            await self._join()
         return await Task(self._commit(settle)).wait()
 
     async def __aenter__(self) -> Self:
@@ -88,18 +98,29 @@ class S3Staging:
         if self._sender is not None:
             await Task(self._abandon(self._sender)).wait()
 
-    async def _open(self) -> Sender:
-        hold = self._hold
-        if hold.born:
-            await hold.find()
-            await hold.open()
+    async def _open(self, sources: Sequence[Extent] = ()) -> Sender:
+        hold, plan = self._hold, None
+        await hold.find()
+        if measure(sources) > hold.placement.part_size and hold.upload.offset == 0:
+            plan = Plan.of(self._store, hold.upload, hold.placement, sources)
+        if hold.born or plan is not None:
+            await hold.open(plan)
         self._sender = Sender(self._store, hold.upload, hold.placement)
+        if plan is not None:
+            self._sender.inherit(plan.inherited)
         return self._sender
 
-    async def _send(self, sender: Sender) -> None:
-        multipart, number = await Task(self._hold.number()).wait()
-        await sender.send(multipart.id, number)
-        self._hold.next = number + 1
+    async def _join(self) -> None:
+        """Have copied what is to be copied."""
+        sources, self._sources = self._sources, []
+        if not sources:
+            return
+        left = Extents(sources)
+        sender = self._sender
+        if sender is None:
+            sender = await Task(self._open(sources)).wait()
+            left.take(sum(part.size for part in sender.landed))
+        await join(self._hold, sender, left)
 
     # --- sealing ------------------------------------------------------------------------------------------
 
@@ -115,21 +136,13 @@ class S3Staging:
         if self._discarded:
             return hold.upload.offset
         if isinstance(sender.failed, MissingError | UploadGoneError):
-            raise await self._verdict(sender.failed)
+            raise await verdict(hold, sender.failed)
         if self._whole:
             return hold.upload.length or 0
         landed = sum(part.size for part in sender.landed)
         if sender.failed is None:
             return hold.placement.boundary + landed + sender.gathered
         return hold.placement.boundary + landed if landed else hold.upload.offset
-
-    async def _verdict(self, failure: BucketError | UploadGoneError) -> Exception:
-        """What to say of a failure. What is missing is lost, unless somebody else has done away with it."""
-        if not isinstance(failure, MissingError | UploadGoneError):
-            return failure
-        verdict = await Task(self._hold.lose(segments=isinstance(failure, UploadGoneError))).wait()
-        verdict.__cause__ = failure
-        return verdict
 
     async def _put_rest(self, sender: Sender) -> None:
         """Put what is less than a part, or the last part."""
@@ -141,7 +154,7 @@ class S3Staging:
         if sender.failed is not None or not sender.gathered:
             return
         if (last and placement.multipart is not None) or sender.gathered == placement.part_size:
-            await self._send(sender)
+            await send(self._hold, sender)
         elif sender.held:
             await sender.keep()
 
@@ -156,8 +169,7 @@ class S3Staging:
         left = offset - placement.boundary - sum(part.size for part in landed)
         if self._whole or left < 0:
             raise MisuseError("bytes of an unfinished upload cannot be cut")
-        if landed:
-            placement = placement.with_parts(landed[0].number, len(landed))
+        placement = placement.with_parts(part.number for part in landed)
         return evolve(placement, pending=_first(left, sender.segments))
 
     # --- committing ---------------------------------------------------------------------------------------
@@ -218,7 +230,7 @@ class S3Staging:
         if multipart is None or placement.pending or not placement.parts:
             multipart, part = await self._put_last_part(placement)
             known[part.number] = part
-            placement = evolve(placement, multipart=multipart).with_parts(part.number, 1)
+            placement = evolve(placement, multipart=multipart).with_parts([part.number])
             placement = placement.unclaimed(self._hold.next)
         frozen = await self._freeze(upload, placement)
         final = await assemble(self._store, frozen, multipart, known)
@@ -278,7 +290,7 @@ class S3Staging:
         """Close the claim without adopting anything; of a new upload, leave nothing."""
         try:
             await sender.come_down()
-            kept = await self._hold.let_go()
+            kept = await self._hold.let_go(again=isinstance(sender.failed, UnavailableError))
             named = [] if kept is None else [segment.name for segment in kept.placement.pending]
             await self._store.delete_segments(name for name in sender.made if name not in named)
             key = self._hold.placement.key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from attrs import evolve
 
@@ -14,10 +15,11 @@ from tus_adapters.s3._cleanup import bury, clean, clear, turned
 from tus_adapters.s3._placement import Sizes, State, adoptable
 from tus_adapters.s3._records import Found, Kept, OvertakenError, Records, storage_errors
 from tus_adapters.s3._staging import S3Staging
-from tus_adapters.s3._store import MARK, Store
+from tus_adapters.s3._store import MARK, Store, note_prefix
 from tus_adapters.s3._tasks import Task
 from tus_domain import Clock, Stored, Upload, UploadId
 from tus_domain.errors import (
+    InvalidUploadIdError,
     MisuseError,
     StorageError,
     UploadGoneError,
@@ -144,6 +146,23 @@ class S3Storage:
                 elif kept is not None:
                     await self._tidy(clean, kept)
 
+    async def note_final(self, source_id: UploadId, final_id: UploadId, /) -> None:
+        """Put an empty object that says so. Everybody would put the same."""
+        with storage_errors(source_id):
+            await self._bucket.put(self._records.prefix + note_prefix(source_id) + final_id, [b""])
+
+    async def finals_of(self, source_id: UploadId, /) -> list[UploadId]:
+        """The final uploads that are noted: one request for each thousand.
+
+        :raises StorageError: the store does not tell; the credentials may not allow to list.
+        """
+        prefix, finals = self._records.prefix + note_prefix(source_id), list[UploadId]()
+        with storage_errors(source_id):
+            async for key in self._bucket.keys(prefix):
+                with suppress(InvalidUploadIdError):
+                    finals.append(UploadId(key[len(prefix) :]))
+        return finals
+
     async def _expect(self, base: Stored) -> Kept:
         try:
             return await self._records.expect(base)
@@ -170,7 +189,8 @@ class S3Storage:
                 raise UploadGoneError
             return await self._records.swap(kept, upload, placement)
         if count > 0 and placement.claim is not None:
-            placement = placement.with_parts(placement.claim.first, count)
+            first = placement.claim.first
+            placement = placement.with_parts(range(first, first + count))
             upload = settle(placement.boundary)
         return await self._records.swap(kept, upload, placement.unclaimed(), commit=count > 0)
 

@@ -18,7 +18,7 @@ from tus_adapters.s3._tasks import run_all
 from tus_domain import Clock, Upload, UploadId
 from tus_domain.errors import UploadGoneError
 
-__all__ = ["MARK", "Store", "segment_prefix"]
+__all__ = ["MARK", "Store", "note_prefix", "segment_prefix"]
 
 _log = logging.getLogger("tus_adapters.s3")
 
@@ -31,6 +31,11 @@ _ABORTS = 5
 def segment_prefix(upload_id: UploadId) -> str:
     """How the keys of an upload's segments go on behind the storage's prefix."""
     return f"{upload_id}.pending."
+
+
+def note_prefix(upload_id: UploadId) -> str:
+    """How the keys of the notes go on of who waits for an upload; the end is the other's id."""
+    return f"{upload_id}.final."
 
 
 @frozen(kw_only=True)
@@ -125,13 +130,22 @@ class Store:
 
     async def delete_segments(self, names: Iterable[str]) -> None:
         """Delete segments that nobody needs."""
-        works = [partial(self.bucket.delete, self.records.prefix + name) for name in names]
-        await run_all(works, at_a_time=_AT_A_TIME)
+        await self._delete([self.records.prefix + name for name in names])
 
     async def sweep(self, upload_id: UploadId) -> None:
         """Delete all segments of an upload, whoever has put them."""
-        async for key in self.bucket.keys(self.records.prefix + segment_prefix(upload_id)):
-            await self.bucket.delete(key)
+        await self._delete(await self._keys(self.records.prefix + segment_prefix(upload_id)))
+
+    async def sweep_all(self, upload_id: UploadId) -> None:
+        """Delete all that is kept beside an upload's record and its object."""
+        record = self.records.key(upload_id)
+        await self._delete(key for key in await self._keys(self.records.key(upload_id, ".")) if key != record)
+
+    async def _keys(self, prefix: str) -> list[str]:
+        return [key async for key in self.bucket.keys(prefix)]
+
+    async def _delete(self, keys: Iterable[str]) -> None:
+        await run_all([partial(self.bucket.delete, key) for key in keys], at_a_time=_AT_A_TIME)
 
     async def _content(self, segment: Segment) -> bytes:
         try:

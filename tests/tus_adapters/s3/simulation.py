@@ -14,7 +14,15 @@ import anyio.lowlevel
 from attrs import define, field
 
 from tests.tus_adapters.s3.store import Store
-from tus_adapters.s3._bucket import BucketError, Found, Part, PartsPage, PreconditionError, UnavailableError
+from tus_adapters.s3._bucket import (
+    BucketError,
+    Extent,
+    Found,
+    Part,
+    PartsPage,
+    PreconditionError,
+    UnavailableError,
+)
 
 
 @define(eq=False)
@@ -149,6 +157,7 @@ class SimulatedBucket:
 
     def __init__(self, store: Store, gate: Gate | None = None) -> None:
         self.store = store
+        self.copies = True
         self._gate = gate or Prompt()
 
     async def get(self, key: str, /, *, start: int = 0, stop: int | None = None) -> Found:
@@ -198,6 +207,15 @@ class SimulatedBucket:
             lambda: self.store.put_part(key, multipart, number, content, begun),
             number=number,
             size=len(content),
+        )
+
+    async def copy_part(self, key: str, multipart: str, number: int, source: Extent, /) -> str:
+        begun = self.store.time
+        return await self._pass(
+            "copy_part",
+            key,
+            lambda: self.store.copy_part(key, multipart, number, source, begun),
+            number=number,
         )
 
     async def parts(self, key: str, multipart: str, /, *, after: int = 0) -> PartsPage:

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from tus_adapters.s3._bucket import (
+    Extent,
     Found,
     MissingError,
     Part,
@@ -143,6 +144,9 @@ class Store:
         self, key: str, multipart: str, number: int, content: bytes, begun: int | None = None
     ) -> str:
         self.requests["put_part"] += 1
+        return self._keep_part(key, multipart, number, content, begun)
+
+    def _keep_part(self, key: str, multipart: str, number: int, content: bytes, begun: int | None) -> str:
         if not 1 <= number <= LAST_NUMBER:
             raise RefusedError("400 InvalidArgument: part number")
         upload = self._upload(key, multipart)
@@ -154,6 +158,21 @@ class Store:
         etag = f'"{_md5(content).hex()}"'
         upload.parts[number] = (content, etag)
         return etag
+
+    def copy_part(
+        self, key: str, multipart: str, number: int, source: Extent, begun: int | None = None
+    ) -> str:
+        self.requests["copy_part"] += 1
+        kept = self._object(source.key)
+        if kept.etag != source.etag:
+            raise PreconditionError("412 PreconditionFailed")
+        size = len(kept.content)
+        if not 0 <= source.start < source.stop <= size:
+            raise RefusedError("400 InvalidArgument: range")
+        whole = (source.start, source.stop) == (0, size)
+        if size <= self.least_part and not whole:
+            raise RefusedError("400 InvalidRequest: not supported as a byte-range copy source")
+        return self._keep_part(key, multipart, number, kept.content[source.start : source.stop], begun)
 
     def parts(self, key: str, multipart: str, after: int = 0) -> PartsPage:
         self.requests["parts"] += 1

@@ -40,10 +40,12 @@ async def left(bucket: BotoBucket, prefix: str) -> list[Any]:
 
 async def test_a_store_that_will_do(bucket: BotoBucket) -> None:
     prefix = f"{random_id()}/"
+    name = bucket._client.meta.endpoint_url
 
     await check(bucket, prefix)
 
     assert await left(bucket, prefix) == []
+    assert bucket.copies == ("amazonaws" not in name)  # moto copies, whatever the condition says
 
 
 Changed = Callable[..., Any]
@@ -78,6 +80,21 @@ def all_of_them(complete: Changed, **arguments: Any) -> Any:
 def without_sizes(listing: Changed, **arguments: Any) -> Any:
     answer = listing(**arguments)
     return {**answer, "Parts": [{**part, "Size": 0} for part in answer["Parts"]]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [refusing("NotImplemented", 501), refusing("MethodNotAllowed", 405), refusing("AccessDenied", 403)],
+)
+async def test_a_store_that_does_not_copy_will_do(ministack_server: Server, change: Changed) -> None:
+    client, prefix = ministack_server.client(), f"{random_id()}/"
+    client.upload_part_copy = lambda **arguments: change(None, **arguments)
+    bucket = BotoBucket(client, ministack_server.bucket)
+
+    await check(bucket, prefix)
+
+    assert not bucket.copies
+    assert await left(bucket, prefix) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,13 @@ from tests.tus_adapters.s3.simulation import Call, SimulatedBucket
 from tests.tus_adapters.s3.store import Store
 from tus_adapters.clock import ManualClock
 from tus_adapters.s3 import S3Storage, Sizes
-from tus_adapters.testing import Crash, CrashContract, StorageContract, StorageMachine
+from tus_adapters.testing import (
+    ConcatenationContract,
+    ConcatenationCrashContract,
+    Crash,
+    StorageContract,
+    StorageMachine,
+)
 from tus_domain import Clock, UploadId
 
 PART = 30_000
@@ -38,7 +44,7 @@ def raw(store: Store, upload_id: UploadId) -> bytes | None:
     return store.objects[name].content
 
 
-class SimulatedContract(StorageContract):
+class SimulatedContract(ConcatenationContract, StorageContract):
     large = 100_000
     reads_unfinished = False
     equal_parts = True
@@ -81,7 +87,7 @@ class DoomedNode:
         return call.land()
 
 
-class SimulatedCrash(CrashContract):
+class SimulatedCrash(ConcatenationCrashContract):
     large = 4000
     reads_unfinished = False
     half: bool

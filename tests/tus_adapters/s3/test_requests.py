@@ -4,12 +4,14 @@ from collections import Counter
 
 import pytest
 
+from tests.tus_adapters.s3.adapter import PREFIX
+from tests.tus_adapters.s3.joining import join
 from tests.tus_adapters.s3.simulation import Call, Fault, Faults
 from tests.tus_adapters.s3.store import Store
 from tests.tus_adapters.s3.uploading import PART, Node, Pieces
 from tus_adapters.ids import random_id
 from tus_adapters.testing.steps import content
-from tus_domain import AppendBody, Checksum, CreateUpload, UploadId
+from tus_domain import AppendBody, Checksum, Concatenation, CreateUpload, UploadId
 from tus_domain.errors import StorageUnavailableError
 
 pytestmark = pytest.mark.anyio
@@ -161,3 +163,65 @@ async def test_a_termination_lists_nothing_but_its_own(counted: Counted) -> None
     await counted.node.uploads.terminate(upload_id)
     assert all(upload_id in call.key for call in counted.calls)
     assert sum(counted.cost) <= 8
+
+
+# --- final uploads ------------------------------------------------------------------------------------
+
+
+async def partial(counted: Counted, data: bytes, length: int | None = None) -> UploadId:
+    command = CreateUpload(
+        upload_id=random_id(),
+        length=len(data) if length is None else length,
+        concatenation=Concatenation("partial"),
+    )
+    await counted.node.uploads.create(command)
+    if data:
+        await counted.node.append(command.upload_id, 0, data)
+    return command.upload_id
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reads", "parts"),
+    [
+        ((3 * PART,) * 4, 0, 12),
+        # One seam has a part of its own, and so has the end; each is read from where it is.
+        ((3 * PART + 50, 3 * PART), 3, 7),
+    ],
+)
+async def test_a_final_upload(counted: Counted, sizes: tuple[int, ...], reads: int, parts: int) -> None:
+    sources = [await partial(counted, content(size, number)) for number, size in enumerate(sizes)]
+    counted.reset()
+
+    assert (await join(counted.node, *sources)).complete
+
+    # Whether it is there, and whether somebody has begun it; the record and the object of each source.
+    # The multipart upload, the claim, the frozen record, CompleteMultipartUpload, the complete record.
+    assert counted.cost == (2 + 2 * len(sources) + reads, 0, parts + 5)
+    assert sum(call.size for call in counted.calls if not call.key.endswith(".info")) < 2 * PART
+
+
+async def test_a_final_upload_that_fits_into_one_part(counted: Counted) -> None:
+    sources = [await partial(counted, content(20, number)) for number in range(4)]
+    counted.reset()
+
+    assert (await join(counted.node, *sources)).complete
+
+    assert counted.cost == (1 + 3 * 4, 0, 2)
+
+
+async def test_the_last_of_the_parts_that_a_final_upload_waits_for(counted: Counted) -> None:
+    first, last = await partial(counted, content(5 * PART)), await partial(counted, b"", length=PART)
+    counted.reset()
+    await join(counted.node, first, last)
+    # As for one that does not wait, but nothing is looked at; and one note. Then it is looked at again.
+    assert counted.cost == (1 + 2 + 2, 0, 1 + 2)
+    await counted.node.append(last, 0, content(PART // 2))
+    counted.reset()
+
+    await counted.node.append(last, PART // 2, content(PART - PART // 2))
+
+    assert (await counted.node.uploads.find(last)).complete
+    own = sum(call.key.startswith(f"{PREFIX}{last}") for call in counted.calls)
+    assert counted.cost[1] == 1  # who waits
+    # The final upload's record; record and object of the other source; parts; claim, frozen, completed, done.
+    assert len(counted.calls) - own == 1 + 2 + 6 + 4
