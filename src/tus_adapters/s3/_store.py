@@ -137,9 +137,10 @@ class Store:
         await self._delete(await self._keys(self.records.prefix + segment_prefix(upload_id)))
 
     async def sweep_all(self, upload_id: UploadId) -> None:
-        """Delete all that is kept beside an upload's record and its object."""
-        record = self.records.key(upload_id)
-        await self._delete(key for key in await self._keys(self.records.key(upload_id, ".")) if key != record)
+        """Delete all that is kept beside an upload's record and its object, and nothing of anybody else's."""
+        own = tuple(self.records.prefix + prefix(upload_id) for prefix in (segment_prefix, note_prefix))
+        beside = await self._keys(self.records.key(upload_id, "."))
+        await self._delete(key for key in beside if key.startswith(own))
 
     async def _keys(self, prefix: str) -> list[str]:
         return [key async for key in self.bucket.keys(prefix)]

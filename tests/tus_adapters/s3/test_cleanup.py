@@ -87,6 +87,22 @@ class Watching:
         return call.land()
 
 
+async def test_only_what_is_the_uploads_is_deleted(store: Store) -> None:
+    """The application may have put something beside it."""
+    node = Node(store)
+    upload_id = await node.create(500)
+    await node.append(upload_id, 0, content(350))
+    await node.storage.note_final(upload_id, random_id())
+    beside = [f"{PREFIX}{upload_id}{end}" for end in (".thumbnail", ".pending", "x", "x.pending.0")]
+    for key in beside:
+        store.put(key, b"the application's")
+
+    await node.uploads.terminate(upload_id)
+    await node.scan(after=DAY)
+
+    assert sorted(store.objects) == sorted(beside)
+
+
 async def test_nobody_takes_the_place_of_a_tombstone_that_is_being_removed(store: Store) -> None:
     watching = Watching()
     node, other = Node(store, watching), Node(store)
