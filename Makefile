@@ -26,8 +26,8 @@ WHOLE_SAID = all tests$(if $(WHOLE), but those for root)
 # What other versions leave out: rules of the sources, real clients, real servers, builds, documents and the benchmark's
 # own tests do not depend on the version, and take most of the time; trio is tested on one, too.
 LESS = --ignore=tests/architecture --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not root and not servers and not slow" -k "not trio"
-# More than there are processors, usually: tests wait more than they compute.
-PARALLEL = -n 4 --dist loadfile
+# More than there are processors, usually: tests wait more than they compute. In the order of tests/conftest.py.
+PARALLEL = -n 4 --dist loadfile --no-loadscope-reorder
 LESS_SAID = all but architecture, benchmarks, clients, documents, packaging, root, servers, slow tests and trio
 # Not called by its own name, or `make --dry-run test` would run it.
 SUBMAKE = $(MAKE) --no-print-directory --silent

@@ -1,6 +1,7 @@
 """What all tests share: both event loops and the profiles of hypothesis."""
 
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -27,3 +28,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test marked `anyio` runs on both event loops."""
     backend: str = request.param
     return backend
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long go first: one that begins last is waited for by all processors but one."""
+    heavy = Counter(item.path for item in items if any(map(item.get_closest_marker, ("slow", "servers"))))
+    items.sort(key=lambda item: -heavy[item.path])

@@ -13,6 +13,7 @@ from tests.tus_adapters.s3.servers import seaweedfs
 pytestmark = pytest.mark.servers
 
 
+@pytest.mark.timeout(300)  # it starts a store and a server for each load
 def test_every_load_is_measured_on_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--quick", "--rounds", "1", "--dir", str(tmp_path)]) == 0
 

@@ -3,6 +3,7 @@
 What each of them gets wrong is told in test_servers.py. moto runs inside this process.
 """
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,6 +74,19 @@ class TestSeaweedFS(ServerContract):
         self.use(opened_bucket(seaweedfs_server))
 
 
+def one_at_a_time(client: Any) -> None:
+    """Have no two requests at the same time: moto answers in the threads of the caller, and one that reads an
+    object fails when another replaces it.
+    """
+    lock, call = threading.Lock(), client._make_api_call
+
+    def locked(*args: Any) -> Any:
+        with lock:
+            return call(*args)
+
+    client._make_api_call = locked
+
+
 @pytest.fixture(scope="class")
 def bucket_in_moto() -> Iterator[BotoBucket]:
     from moto import mock_aws
@@ -90,6 +104,7 @@ def bucket_in_moto() -> Iterator[BotoBucket]:
         patching.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", ServerContract.part)
         patching.setattr(models.S3Backend, "upload_part", put_part)
         client = boto3.client("s3", region_name="us-east-1")
+        one_at_a_time(client)
         client.create_bucket(Bucket="uploads")
         yield BotoBucket(client, "uploads")
 
