@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from tus_adapters.s3._bucket import BucketError, MissingError, SourceMissingError
 from tus_adapters.s3._extents import Extents
 from tus_adapters.s3._hold import Hold
@@ -32,6 +34,7 @@ async def join(hold: Hold, sender: Sender, left: Extents) -> None:
     size = hold.placement.part_size
     small = not sender.sent and not hold.placement.parts and sender.gathered + left.left <= size
     while left.left:
+        await checkpoint_if_cancelled()  # each of the others is waited for to its end
         await _go_on(hold, sender)
         if sender.gathered == size:
             await send(hold, sender)

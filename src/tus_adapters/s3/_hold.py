@@ -7,7 +7,7 @@ import logging
 from attrs import evolve
 
 from tus_adapters.s3._bucket import MissingError, UnavailableError
-from tus_adapters.s3._cleanup import clear, turned
+from tus_adapters.s3._cleanup import turned
 from tus_adapters.s3._joining import Plan, predecessor
 from tus_adapters.s3._placement import LAST_NUMBER, Claim, Multipart, Placement, State, nonce
 from tus_adapters.s3._records import Kept, OvertakenError
@@ -107,7 +107,7 @@ class Hold:
         try:
             await self._extend(parts=self._wants_parts)
         except ContentionError:
-            if not await self.reread():
+            if not (await self.reread() or await self._is_preceded()):
                 raise
             await self._extend(parts=self._wants_parts)
 
@@ -121,6 +121,14 @@ class Hold:
             return False
         self.dead = None
         return True
+
+    async def _is_preceded(self) -> bool:
+        """Whether somebody else has just begun to make the same new upload of the same."""
+        if self._plan is None or self._born:
+            return False
+        self._kept = await predecessor(self._store, self.upload, self._plan)
+        self.dead = None if self._kept is not None else self.dead
+        return self._kept is not None
 
     async def number(self) -> tuple[Multipart, int]:
         """The multipart upload, and a part number for it that nobody else has or had.
@@ -216,13 +224,15 @@ class Hold:
         known = self._kept is not None and self._kept.etag == kept.etag
         used = self.next if known else None  # of any other claim it is not known which numbers were used
         placement = kept.placement.unclaimed(used)
-        if placement.state is State.UNBORN:
-            placement = turned(self._store, placement, State.DELETED)
+        unborn = placement.state is State.UNBORN
+        if unborn:  # nothing is deleted whose name others may use: the same creation may come again at once
+            placement = turned(self._store, placement, State.CLEARED)
         self._kept = kept = await self._store.records.swap(kept, kept.upload, placement, commit=False)
-        if placement.state is State.DELETED:
-            await clear(self._store, kept)
-            return None
-        return kept
+        if not unborn:
+            return kept
+        if placement.multipart is not None:
+            await self._store.abort(placement.key, placement.multipart.id)
+        return None
 
     async def _extend(self, *, parts: bool) -> None:
         """Claim; or claim more numbers. With ``parts``, there is a multipart upload to use them for."""
@@ -278,9 +288,11 @@ class Hold:
             return await records.swap(None, upload, placement, commit=commit)
         except OvertakenError:
             there = await self._vacant(upload)
+        if there is not None and self._plan is not None and self._plan.precedes(there):
+            raise OvertakenError
         kept = await records.swap(there, upload, evolve(placement, untidy=True), commit=commit)
         left = None if there is None else there.placement
-        if left is not None and left.state is State.UNBORN and left.multipart is not None:
+        if left is not None and left.multipart not in (None, placement.multipart):
             await self._store.abort(left.key, left.multipart.id)
         return kept
 

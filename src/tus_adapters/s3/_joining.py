@@ -46,6 +46,11 @@ class Plan:
         digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
         return Plan(sources, part_size, digest[:32])
 
+    def precedes(self, kept: Kept) -> bool:
+        """Whether the record is of a creation by the same plan, which has not been committed."""
+        claim = kept.placement.claim
+        return kept.placement.state is State.UNBORN and claim is not None and claim.recipe == self.recipe
+
     async def begin(self, store: Store, placement: Placement) -> Placement:
         """What the claim is made on: the record's placement, whose parts are not counted yet. Finds out which
         of them can be used.
@@ -80,9 +85,7 @@ class Plan:
 async def predecessor(store: Store, upload: Upload, plan: Plan) -> Kept | None:
     """The record of a creation that was not committed, if that made the same of the same objects."""
     kept = await store.records.find(upload.id)
-    if kept is None or kept.placement.state is not State.UNBORN or kept.placement.claim is None:
-        return None
-    return kept if kept.placement.claim.recipe == plan.recipe else None
+    return kept if kept is not None and plan.precedes(kept) else None
 
 
 def _afresh(placement: Placement) -> Placement:

@@ -294,7 +294,10 @@ class S3Staging:
             named = [] if kept is None else [segment.name for segment in kept.placement.pending]
             await self._store.delete_segments(name for name in sender.made if name not in named)
             key = self._hold.placement.key
-            if kept is None and self._whole and await self._store.mark_of(key) == self._whole:
+            # A final upload may be made by somebody else at the same time, under the same key.
+            made_of = self._hold.upload.concatenation
+            alone = made_of is None or not made_of.sources
+            if kept is None and alone and self._whole and await self._store.mark_of(key) == self._whole:
                 await self._store.bucket.delete(key)
         except (BucketError, OvertakenError, TusError) as error:
             _log.warning("Upload %s was left as it is: %r", self._id, error)

@@ -208,6 +208,9 @@ class Records:
     """Revision and offset, by name and birth of the record."""
     named: set[str] = field(factory=set)
     """All multipart uploads that a record has ever named."""
+    latest: dict[str, str] = field(factory=dict)
+    """The one that was named last, by name of the record."""
+    _cleared: set[str] = field(factory=set)
 
     def watch(self, key: str, kept: Kept | None) -> None:
         name = key.removeprefix(self.prefix)
@@ -223,11 +226,14 @@ class Records:
         revision, offset = self._last.get((name, record["birth"]), (0, 0))
         if record["revision"] != revision + 1:
             raise Violation(f"revision {record['revision']} of {name} is committed after {revision}")
-        if record["offset"] < offset:
+        if record["offset"] < offset and name not in self._cleared:
             raise Violation(f"the record {name} went back from {offset} to {record['offset']}")
+        cleared = record["placement"]["state"] == "cleared"  # after which another upload may have the id
+        self._cleared = self._cleared | {name} if cleared else self._cleared - {name}
         self._last[name, record["birth"]] = record["revision"], record["offset"]
         if (multipart := multipart_of(record)) is not None:
             self.named.add(multipart)
+            self.latest[name] = multipart
 
 
 def _in_common(one: bytes, other: bytes) -> int:

@@ -60,7 +60,7 @@ class Schedule:
         clients = Clients(world, PREFIX, hooks, UNIT)
         self.records = Records(PREFIX, clients.histories)
         store.watchers.append(self.records.watch)
-        with _repeatable_names():
+        with repeatable_names():
             run(scheduler, self._main(world, clients))
 
     async def _main(self, world: World, clients: Clients) -> None:
@@ -166,7 +166,7 @@ class Schedule:
 
 
 @contextmanager
-def _repeatable_names() -> Iterator[None]:
+def repeatable_names() -> Iterator[None]:
     """Names that are random otherwise: the order in which keys are listed depends on them."""
     chance = Random(0)
     with patch("secrets.token_hex", lambda size: f"{chance.getrandbits(8 * size):0{2 * size}x}"):
@@ -184,9 +184,14 @@ def run_seed(seed: int, **options: Any) -> None:
 
 def traced(seed: int, **options: Any) -> list[str]:
     """What happens in the schedule of that seed, up to its failure if it has one."""
+    return trace_of(lambda trace: Schedule(Random(seed), trace=trace, **options).run())
+
+
+def trace_of(play: Callable[[list[str]], None]) -> list[str]:
+    """What happens in it, up to its failure."""
     trace: list[str] = []
     with suppress(Exception):
-        Schedule(Random(seed), trace=trace, **options).run()
+        play(trace)
     return trace
 
 

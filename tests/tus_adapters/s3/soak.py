@@ -2,7 +2,8 @@
 
     make soak SOAK_ARGS="--count 1000000 --start 5000"
 
-A schedule that fails is printed with its seed; `python -m tests.tus_adapters.s3.schedule SEED` repeats it.
+A schedule that fails is printed with its seed; `python -m tests.tus_adapters.s3.schedule SEED` repeats it, or
+`joining_schedule` if it was one of those.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import logging
 import sys
 import time
 
-from tests.tus_adapters.s3.schedule import run_seed
+from tests.tus_adapters.s3 import joining_schedule, schedule
 
 EVERY_SECONDS = 10
 
@@ -20,8 +21,10 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=1_000_000, help="the first seed (%(default)s)")
     parser.add_argument("--count", type=int, default=1_000_000, help="how many (%(default)s)")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failure")
+    parser.add_argument("--joining", action="store_true", help="schedules of final uploads")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)  # that the store fails is what this is about
+    run_seed = joining_schedule.run_seed if arguments.joining else schedule.run_seed
     failed: list[int] = []
     told = time.monotonic()
     for seed in range(arguments.start, arguments.start + arguments.count):

@@ -395,6 +395,43 @@ async def test_whoever_overtakes_another_goes_on_where_that_was(bench: Bench, *,
     assert all(upload.ended is not None for upload in bench.store.uploads.values())
 
 
+async def test_whoever_begins_at_the_same_moment_goes_on_with_what_is_there(bench: Bench) -> None:
+    """It has looked before the other one's record came, and finds that in its way."""
+    ids, data = await bench.parts(30 * PART)
+    bench.other_gate.meanwhile = dies_after(12)
+
+    async def precede() -> None:
+        with pytest.raises(Died):
+            await join(bench.other, *ids)
+
+    bench.gate.meanwhile = once(lambda call: call.kind == "put" and call.key.endswith(".info"), precede)
+
+    final = await join(bench.node, *ids)
+
+    assert bench.object(final.id) == data
+    assert len(bench.asked("copy_part")) == 30 - 12
+    assert all(upload.ended is not None for upload in bench.store.uploads.values())
+
+
+async def test_a_creation_that_was_given_up_is_in_nobodys_way(bench: Bench) -> None:
+    """Not even while what it has left cannot be cleaned up."""
+    ids, data = await bench.parts(30 * PART)
+    bench.gate.plan("abort", Fault.BEFORE, times=10)
+
+    async def cancel() -> None:
+        scope.cancel()
+
+    bench.gate.meanwhile = once(third_copy, cancel)
+    with anyio.CancelScope() as scope:
+        await join(bench.node, *ids)
+    assert scope.cancelled_caught
+
+    final = await join(bench.other, *ids)
+
+    assert bench.object(final.id) == data
+    assert all(upload.ended is not None for upload in bench.store.uploads.values())
+
+
 async def test_a_final_upload_is_terminated_while_it_is_made(bench: Bench) -> None:
     ids, _ = await bench.parts(12 * PART)
     last = await bench.part(b"", length=5)

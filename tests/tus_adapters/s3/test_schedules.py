@@ -9,14 +9,17 @@ from functools import partial
 from random import Random
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.architecture.sources import ROOT
+from tests.tus_adapters.s3 import joining_schedule
+from tests.tus_adapters.s3.joining_schedule import JoiningSchedule
 from tests.tus_adapters.s3.oracle import Violation
 from tests.tus_adapters.s3.schedule import Schedule, run_seed, traced
 from tests.tus_adapters.s3.store import Store
-from tus_adapters.s3._bucket import Part
+from tus_adapters.s3._bucket import Extent, Part
 
 BATCHES, BATCH = 20, 500
 
@@ -36,6 +39,18 @@ def test_nothing_is_lost_and_nothing_comes_twice(batch: int) -> None:
         run_seed(seed)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", range(4))
+def test_what_is_joined_is_what_was_sent(batch: int) -> None:
+    for seed in range(batch * BATCH // 4, (batch + 1) * BATCH // 4):
+        joining_schedule.run_seed(seed)
+
+
+@given(st.randoms(use_true_random=False))
+def test_what_is_joined_is_what_was_sent_in_a_schedule_that_can_be_made_smaller(random: Random) -> None:
+    JoiningSchedule(random).run()
+
+
 @given(st.randoms(use_true_random=False))
 def test_nothing_is_lost_in_a_schedule_that_hypothesis_can_make_smaller(random: Random) -> None:
     Schedule(random).run()
@@ -45,6 +60,7 @@ def test_nothing_is_lost_in_a_schedule_that_hypothesis_can_make_smaller(random: 
 def test_the_same_seed_is_the_same_schedule() -> None:
     for seed in range(40):
         assert traced(seed) == traced(seed)
+        assert joining_schedule.traced(seed) == joining_schedule.traced(seed)
 
 
 @pytest.mark.slow
@@ -117,3 +133,34 @@ def test_the_oracle_notices_a_store_that_is_broken(broken) -> None:
     with pytest.raises(Violation):
         for seed in range(200):
             run_seed(seed, make_store=broken)
+
+
+class MiscountingStore(Store):
+    """Copies ranges from one byte further."""
+
+    def copy_part(self, key: str, multipart: str, number: int, source: Extent, *args, **kwargs) -> str:
+        if source.stop < source.size:
+            source = evolve(source, start=source.start + 1, stop=source.stop + 1)
+        return super().copy_part(key, multipart, number, source, *args, **kwargs)
+
+
+class LateCopiesStore(Store):
+    """Says of some parts that they are copied, and has only begun to."""
+
+    def copy_part(self, key: str, multipart: str, number: int, source: Extent, *args, **kwargs) -> str:
+        etag = super().copy_part(key, multipart, number, source, *args, **kwargs)
+        if number % 3 == 0:
+            content, _ = self.uploads[multipart].parts[number]
+            self.uploads[multipart].parts[number] = bytes(len(content)), etag
+        return etag
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [MiscountingStore, LateCopiesStore, ShufflingStore, EmptyPromisesStore],
+    ids=["miscounting", "late", "shuffling", "empty promises"],
+)
+def test_the_oracle_notices_a_store_that_joins_badly(broken) -> None:
+    with pytest.raises(Violation):
+        for seed in range(100):
+            joining_schedule.run_seed(seed, make_store=broken)
