@@ -135,6 +135,7 @@ def test_an_id_that_is_taken_is_refused(serve: Callable[..., Service]) -> None:
         lambda upload: evolve(upload, metadata=None),
         lambda upload: evolve(upload, max_size="many"),
         lambda upload: evolve(upload, max_size=-1),
+        lambda upload: evolve(upload, owner=7),
         lambda upload: evolve(upload, expires_at=SOON.replace(tzinfo=None)),
     ],
 )

@@ -206,7 +206,7 @@ async def test_a_source_that_is_replaced_meanwhile_is_not_joined(bench: Bench, p
         await join(bench.node, *ids)
 
 
-@pytest.mark.parametrize("fault", [Fault.AFTER, Fault.BEFORE, Fault.LATE, Fault.TWICE])
+@pytest.mark.parametrize("fault", [Fault.AFTER, Fault.BEFORE, Fault.LATE])
 @pytest.mark.parametrize("waiting", [False, True])
 async def test_an_answer_that_is_lost_costs_what_was_not_copied(
     bench: Bench, fault: Fault, caplog: pytest.LogCaptureFixture, *, waiting: bool
@@ -220,17 +220,26 @@ async def test_an_answer_that_is_lost_costs_what_was_not_copied(
         await bench.node.append(ids[1], 0, b"12345")
     else:
         bench.gate.plan("copy_part", fault, skip=12)
-        if fault is not Fault.TWICE:
-            with pytest.raises(StorageUnavailableError):
-                await join(bench.node, *ids)
-    assert fault is Fault.TWICE or "The store is not available" in caplog.text
+        with pytest.raises(StorageUnavailableError):
+            await join(bench.node, *ids)
+    assert "The store is not available" in caplog.text
 
     final = await join(bench.other, *ids)
     bench.gate.land_late()
 
     assert final.complete
     assert bench.object(final.id) == data
-    assert len(bench.asked("copy_part", bench.other)) <= 8 or fault is Fault.TWICE
+    assert len(bench.asked("copy_part", bench.other)) <= 8
+
+
+async def test_a_copy_that_is_made_twice_counts_once(bench: Bench) -> None:
+    ids, data = await bench.parts(20 * PART)
+    bench.gate.plan("copy_part", Fault.TWICE, skip=12)
+
+    final = await join(bench.node, *ids)
+
+    assert len(bench.asked("copy_part")) == 20
+    assert bench.object(final.id) == data
 
 
 async def test_what_a_dead_process_has_copied_is_not_copied_again(bench: Bench) -> None:

@@ -212,8 +212,8 @@ class Idle:
     all_wait: anyio.Event = field(factory=anyio.Event)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for _ in range(self.sent):
-            yield b"x"
+        for start in range(0, self.sent, 10):
+            yield bytes(min(10, self.sent - start))
         self.clients -= 1
         if self.clients == 0:
             self.all_wait.set()
