@@ -208,8 +208,8 @@ class Records:
     """Revision and offset, by name and birth of the record."""
     named: set[str] = field(factory=set)
     """All multipart uploads that a record has ever named."""
-    latest: dict[str, str] = field(factory=dict)
-    """The one that was named last, by name of the record."""
+    latest: dict[str, str | None] = field(factory=dict)
+    """The one that the last record named, by its name."""
     _cleared: set[str] = field(factory=set)
 
     def watch(self, key: str, kept: Kept | None) -> None:
@@ -233,7 +233,7 @@ class Records:
         self._last[name, record["birth"]] = record["revision"], record["offset"]
         if (multipart := multipart_of(record)) is not None:
             self.named.add(multipart)
-            self.latest[name] = multipart
+        self.latest[name] = multipart
 
 
 def _in_common(one: bytes, other: bytes) -> int:
