@@ -10,6 +10,10 @@ is recorded without any, and each unfinished source has a *note* in the storage 
 is made before that record, and the sources are looked at once more after it; a source is completed before its
 notes are read. So whichever comes second, the record or the last completion, sees the other.
 
+Whoever completes a source looks before it asks for the final upload's lock. A source that is not the last
+needs none: whoever completes the last one sees the others complete. The last one's waits for the holder, who
+may have looked too early; but not for one that has seen all sources complete, and is joining them.
+
 Joining is copying into a staging. A process that dies in the middle of it leaves an upload without any bytes,
 which whoever asks for it next (a HEAD, the same creation again, another of its sources) fills from the
 beginning.
@@ -74,6 +78,8 @@ class Finals:
         self._policy = policy
         self._recorder = recorder
         self._audience = audience
+        self._joining: set[UploadId] = set()
+        """Those that a request to this process has seen ready, and is completing."""
 
     async def create(
         self, command: Concatenate, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS
@@ -159,8 +165,9 @@ class Finals:
 
     async def _advance(self, final_id: UploadId, hooks: Hooks) -> None:
         try:
-            async with self._locks.hold(final_id):
-                await self._complete(await self._storage.load(final_id), hooks)
+            stored = await self._storage.load(final_id)
+            if not stored.upload.complete and final_id not in self._joining:
+                await self.find(stored, hooks)
         except UploadNotFoundError:
             pass  # its creation did not come that far, or it was terminated
         except Exception as error:  # noqa: BLE001 - hooks are the application's code and may raise anything
@@ -194,15 +201,20 @@ class Finals:
         upload = decide.present(stored.upload, self._clock.now())
         if upload.complete:
             return upload
-        if upload.phase is Phase.FINALISING:
-            async with self._recorder.open(self._storage.stage(stored)) as staging:
-                upload = await self._recorder.complete(staging, hooks)
-        else:
+        sources: Sequence[Stored] = ()
+        if upload.phase is Phase.RECEIVING:
             sources = await self._sources_of(upload)
             if not concatenation.all_complete(_uploads(sources)):
                 return concatenation.foreseen(upload, _uploads(sources))
+        self._joining.add(upload.id)
+        try:
             async with self._recorder.open(self._storage.stage(stored)) as staging:
-                upload = await self._join(staging, upload, sources, hooks)
+                if upload.phase is Phase.RECEIVING:
+                    upload = await self._join(staging, upload, sources, hooks)
+                else:
+                    upload = await self._recorder.complete(staging, hooks)
+        finally:
+            self._joining.discard(upload.id)
         await self._remove(upload)
         return upload
 

@@ -1,6 +1,7 @@
 """Final uploads through ``Uploads``: made, completed when the last source is, asked for again."""
 
 import logging
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import anyio
 import pytest
 from attrs import evolve
 
-from tests.tus_domain.doubles import Fault
+from tests.tus_domain.doubles import Fault, FaultyStaging, FaultyStorage
 from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload, later
 from tests.tus_domain.rig import Gate, Pieces, Rig
 from tus_adapters.memory import MemoryLocks, MemoryStaging, MemoryStorage, RecordedEvents
@@ -650,6 +651,140 @@ async def test_while_somebody_joins_it_a_final_upload_waits() -> None:
         with pytest.raises(UploadLockedError):
             await make(rig)
     assert await find(rig) == COMPLETE
+
+
+async def test_a_final_upload_that_is_complete_keeps_no_source_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(patience=0)
+    await part(rig, "a", b"abc")
+    await part(rig, "b", None)
+    await make(rig)
+    await fill(rig, "b", b"def")
+    asked: list[UploadId] = []
+
+    with caplog.at_level(logging.WARNING):
+        async with rig.locks.hold(FINAL_ID, on_contention=lambda: asked.append(FINAL_ID)):
+            assert (await fill(rig, "b", b"", offset=3)).complete
+
+    assert asked == []
+    assert caplog.records == []
+
+
+async def test_a_source_that_is_not_the_last_asks_nobody_to_let_go() -> None:
+    rig = await a_rig(a=None, b=None)
+    await make(rig)
+    asked: list[UploadId] = []
+    rig.locks._patience = 0
+
+    async with rig.locks.hold(FINAL_ID, on_contention=lambda: asked.append(FINAL_ID)):
+        assert (await fill(rig, "b", b"def")).complete
+
+    assert asked == []
+    await fill(rig, "a", b"abc")
+    assert await rig.stored(FINAL_ID) == COMPLETE
+
+
+async def test_that_another_process_joins_it_is_nothing_to_warn_of(caplog: pytest.LogCaptureFixture) -> None:
+    rig = await a_rig(b=None)
+    await make(rig)
+    rig.locks._patience = 0
+
+    with caplog.at_level(logging.WARNING):
+        async with rig.locks.hold(FINAL_ID):
+            assert (await fill(rig, "b", b"def")).complete
+
+    assert caplog.records == []
+    assert await find(rig) == COMPLETE
+
+
+class Paused(FaultyStorage):
+    """Uploads in memory; whoever has loaded ``source`` for the ``nth`` time goes on when told to."""
+
+    def __init__(self, source: UploadId, nth: int) -> None:
+        super().__init__()
+        self.source, self.nth = source, nth
+        self.reached, self.go = anyio.Event(), anyio.Event()
+        self.loads = 0
+
+    async def load(self, upload_id: UploadId, /) -> Stored:
+        stored = await super().load(upload_id)
+        if upload_id == self.source:
+            self.loads += 1
+            if self.loads == self.nth:
+                self.reached.set()
+                await self.go.wait()
+        return stored
+
+
+async def test_whoever_completes_the_last_source_after_the_holder_has_looked_joins() -> None:
+    """The holder of the lock is only looking, and has seen that source unfinished."""
+    rig = Rig(storage=(storage := Paused(B, 2)))  # once to begin, and once more after the record
+    await part(rig, "a", b"abc")
+    await part(rig, "b", None)
+    made: list[Upload] = []
+
+    async def create() -> None:
+        made.append(await make(rig))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(create)
+        await storage.reached.wait()
+        tasks.start_soon(fill, rig, "b", b"def")
+        await anyio.wait_all_tasks_blocked()  # it waits for the final upload's lock
+        assert (await rig.stored(B)).complete
+        storage.go.set()
+
+    assert made == [WAITING]
+    assert await rig.stored(FINAL_ID) == COMPLETE
+    assert await rig.content(FINAL_ID) == b"abcdef"
+
+
+async def test_whoever_completes_a_source_before_the_holder_has_looked_does_not_wait_for_the_join(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two last sources at the same time, and the first one's request joins."""
+    rig = Rig(patience=math.inf)
+    await part(rig, "a", b"abc")
+    await part(rig, "b", None)
+    await make(rig)
+    joining, joined, told = anyio.Event(), anyio.Event(), anyio.Event()
+    copy = FaultyStaging.copy
+
+    async def slow_copy(self: FaultyStaging, source: Stored, /) -> None:
+        joining.set()
+        await joined.wait()
+        await copy(self, source)
+
+    async def fill_again() -> None:
+        assert (await fill(rig, "b", b"", offset=3)).complete
+        told.set()
+
+    with caplog.at_level(logging.WARNING), pytest.MonkeyPatch.context() as patch, anyio.fail_after(10):
+        patch.setattr(FaultyStaging, "copy", slow_copy)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fill, rig, "b", b"def")
+            await joining.wait()
+            tasks.start_soon(fill_again)
+            await told.wait()
+            assert await rig.stored(FINAL_ID) == WAITING
+            joined.set()
+
+    assert caplog.records == []
+    assert await rig.stored(FINAL_ID) == COMPLETE
+    assert rig.storage.calls.count("copy") == 2
+
+
+async def test_a_join_that_was_given_up_keeps_nobody_from_the_next() -> None:
+    rig = await a_rig(b=None)
+    await make(rig)
+    rig.storage.faults = {("copy", 1): Fault(StorageUnavailableError())}
+    await fill(rig, "b", b"def")
+    assert await rig.stored(FINAL_ID) == WAITING
+
+    await fill(rig, "b", b"", offset=3)
+
+    assert await rig.stored(FINAL_ID) == COMPLETE
 
 
 async def test_a_node_that_comes_second_in_completing_finds_what_the_first_made() -> None:
