@@ -90,7 +90,7 @@ class Finals:
         :raises ExtensionDisabledError: concatenation is not offered.
         :raises SourceNotFoundError: a source is not there for ``asker``, or has expired.
         :raises UploadNotFoundError: it was made before, and is somebody else's now.
-        :raises RequestError: the command is refused; see ``concatenation.begin``.
+        :raises RequestError: the command is refused; see ``concatenation.begin`` and ``check_count``.
         :raises ContentionError: somebody else is making it.
         :raises StorageError: the storage failed. Of the final upload there is nothing, or no byte.
         """
@@ -142,6 +142,7 @@ class Finals:
         return upload
 
     async def _begin(self, upload_id: UploadId, command: Concatenate, asker: Asker, hooks: Hooks) -> Upload:
+        concatenation.check_count(command, self._policy)
         sources = await self._sources(command.concatenation.sources, asker)
         now = self._clock.now()
         created = concatenation.begin(command, upload_id, _uploads(sources), now, self._policy)

@@ -27,6 +27,7 @@ from tus_domain.errors import (
     StorageError,
     StorageFullError,
     StorageUnavailableError,
+    TooManySourcesError,
     UploadExistsError,
     UploadGoneError,
     UploadLockedError,
@@ -220,6 +221,26 @@ async def test_a_source_that_is_no_partial_upload_is_refused() -> None:
         await make(rig, the_command("a", ID))
 
     assert await rig.ids() == [A, B, ID]
+
+
+async def test_no_more_sources_are_joined_than_the_policy_allows() -> None:
+    """However often each is listed: that is how often its bytes are copied."""
+    rig = await a_rig(max_sources=3)
+    await make(rig, the_command("a", "b", "a"))
+    found: list[UploadId] = []
+    load = rig.storage.load
+
+    async def look(upload_id: UploadId, /) -> Stored:
+        found.append(upload_id)
+        return await load(upload_id)
+
+    rig.storage.load = look  # type: ignore[method-assign]
+    command = the_command("a", "a", "a", "a")
+    with pytest.raises(TooManySourcesError) as refusal:
+        await make(rig, command)
+
+    assert refusal.value.limit == 3
+    assert found == [concatenation.final_id(command)], "none of them was looked for"
 
 
 async def test_a_final_upload_takes_no_bytes() -> None:
