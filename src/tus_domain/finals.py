@@ -271,8 +271,7 @@ class Finals:
         for upload_id in ids:
             if upload_id not in found:
                 try:
-                    found[upload_id] = await self._storage.load(upload_id)
-                    asker.require(found[upload_id].upload)
+                    found[upload_id] = await asker.load(self._storage, upload_id)
                     decide.present(found[upload_id].upload, self._clock.now())
                 except (UploadNotFoundError, UploadGoneError):
                     raise SourceNotFoundError from None
