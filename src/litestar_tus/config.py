@@ -114,7 +114,8 @@ class TUSConfig:
     """
     before_create: BeforeCreate | None = field(default=None, validator=optional(is_callable()))
     """Hook ``(request, new_upload) -> new_upload``, run before an upload is created, after
-    ``metadata_override``. May change its id, metadata, expiry and limit; nothing is stored if it raises.
+    ``metadata_override``. May change its metadata, expiry and limit, and its id unless it is a final upload
+    of a concatenation; nothing is stored if it raises.
 
     All hooks can be sync, and run in a thread then, or async. Further parameters without a default are
     dependencies of Litestar's, by their names. What a hook raises refuses the step; Litestar's exceptions

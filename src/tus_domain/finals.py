@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 
 from tus_domain import concatenation, decide
 from tus_domain.access import OPERATOR, Asker
@@ -92,6 +91,7 @@ class Finals:
         :raises UploadNotFoundError: it was made before, and is somebody else's now.
         :raises RequestError: the command is refused; see ``concatenation.begin`` and ``check_count``.
         :raises ContentionError: somebody else is making it.
+        :raises MisuseError: ``before_create`` gave it another id, under which nobody would find it again.
         :raises StorageError: the storage failed. Of the final upload there is nothing, or no byte.
         """
         self._policy.require(Extension.CREATION)
@@ -148,21 +148,23 @@ class Finals:
         created = concatenation.begin(command, upload_id, _uploads(sources), now, self._policy)
         if hooks.before_create is not None:
             created = await hooks.before_create(created)
+            if created.upload_id != upload_id:
+                raise MisuseError(
+                    "the id of a final upload follows from its sources; before_create may not change it"
+                )
             concatenation.check_size(_uploads(sources), self._policy.limited_to(created.max_size))
         upload = Upload.created(created)
-        # The application may have given it another id.
-        async with nullcontext() if upload.id == upload_id else self._locks.hold(upload.id):
-            if concatenation.all_complete(_uploads(sources)):
-                async with self._recorder.open(self._storage.begin(upload)) as staging:
-                    upload = await self._join(staging, upload, sources, hooks, opening=(created,))
-                await self._remove(upload)
-                return upload
-            for source in dict.fromkeys(source.upload.id for source in sources if not source.upload.complete):
-                await self._storage.note_final(source, upload.id)
+        if concatenation.all_complete(_uploads(sources)):
             async with self._recorder.open(self._storage.begin(upload)) as staging:
-                stored = await staging.commit(lambda _: upload)
-            await self._audience.tell((created,), upload)
-            return await self._complete(stored, hooks)
+                upload = await self._join(staging, upload, sources, hooks, opening=(created,))
+            await self._remove(upload)
+            return upload
+        for source in dict.fromkeys(source.upload.id for source in sources if not source.upload.complete):
+            await self._storage.note_final(source, upload.id)
+        async with self._recorder.open(self._storage.begin(upload)) as staging:
+            stored = await staging.commit(lambda _: upload)
+        await self._audience.tell((created,), upload)
+        return await self._complete(stored, hooks)
 
     async def _advance(self, final_id: UploadId, hooks: Hooks) -> None:
         try:

@@ -826,23 +826,41 @@ async def test_a_node_that_comes_second_in_completing_finds_what_the_first_made(
 
 
 async def test_the_application_may_change_what_is_joined() -> None:
-    """It may give another id, which is then held, too."""
+    """And the same creation again still finds it, since the id stays."""
     rig = await a_rig()
-    another = UploadId("another")
     held: list[bool] = []
 
-    async def rename(event: UploadCreated) -> UploadCreated:
+    async def change(event: UploadCreated) -> UploadCreated:
         assert (event.length, event.concatenation) == (6, COMMAND.concatenation)
-        return evolve(event, upload_id=another, metadata=Metadata.of({"a": b"1"}))
+        return evolve(event, metadata=Metadata.of({"a": b"1"}))
 
     async def look(upload: Upload) -> None:
-        held.append(another in rig.locks._holders and FINAL_ID in rig.locks._holders)
+        held.append(FINAL_ID in rig.locks._holders)
 
-    upload = await make(rig, hooks=Hooks(before_create=rename, before_complete=look))
+    upload = await make(rig, hooks=Hooks(before_create=change, before_complete=look))
 
-    assert (upload.id, upload.metadata.values, upload.complete) == (another, {"a": b"1"}, True)
+    assert (upload.id, upload.metadata.values, upload.complete) == (FINAL_ID, {"a": b"1"}, True)
     assert held == [True]
-    assert await rig.content(another) == b"abcdef"
+    assert await rig.content(FINAL_ID) == b"abcdef"
+    assert await make(rig) == upload
+
+
+@pytest.mark.parametrize("b", [b"def", None])
+async def test_the_application_may_not_give_a_final_upload_another_id(b: bytes | None) -> None:
+    """Whoever asked for it again could not find it."""
+    rig = await a_rig(b=b)
+
+    async def rename(event: UploadCreated) -> UploadCreated:
+        return evolve(event, upload_id=UploadId("another"))
+
+    with pytest.raises(
+        MisuseError,
+        match=r"^the id of a final upload follows from its sources; before_create may not change it$",
+    ):
+        await make(rig, hooks=Hooks(before_create=rename))
+
+    assert await rig.ids() == [A, B]
+    assert rig.storage._shelf.finals == {}
 
 
 async def test_the_application_may_refuse_a_final_upload() -> None:
