@@ -51,6 +51,7 @@ STATUS: Mapping[type[TusError], tuple[int, str]] = {
     errors.UnknownChecksumAlgorithmError: (400, "Unknown checksum algorithm"),
     errors.NotPartialError: (400, "Not a partial upload"),
     errors.SourceUnfinishedError: (400, "Unfinished upload"),
+    errors.TooManySourcesError: (400, "Too many uploads to join"),
     MalformedHeaderError: (400, "Malformed header"),
     errors.FinalUploadError: (403, "Final upload"),
     errors.InvalidUploadIdError: (404, "No such upload"),

@@ -114,7 +114,8 @@ class TUSConfig:
     """
     before_create: BeforeCreate | None = field(default=None, validator=optional(is_callable()))
     """Hook ``(request, new_upload) -> new_upload``, run before an upload is created, after
-    ``metadata_override``. May change its id, metadata, expiry and limit; nothing is stored if it raises.
+    ``metadata_override``. May change its metadata, expiry and limit, and its id unless it is a final upload
+    of a concatenation; nothing is stored if it raises.
 
     All hooks can be sync, and run in a thread then, or async. Further parameters without a default are
     dependencies of Litestar's, by their names. What a hook raises refuses the step; Litestar's exceptions
@@ -166,6 +167,10 @@ class TUSConfig:
     """Whether partial uploads are deleted once a final one has their bytes. A client cannot use them for
     another one then.
     """
+    max_sources: int = field(default=1000, validator=_number(1, math.inf, whole=True))
+    """How many uploads a final one may list. Each counts as often as it is listed: so often its bytes are
+    copied. ``max_size`` bounds what comes of it.
+    """
     id_factory: Callable[[], UploadId] | None = field(default=None, validator=optional(is_callable()))
     """Makes the ids of new uploads, which must never repeat. ``None``: 128 random bits. Not asked for final
     uploads of a concatenation: their ids follow from what they consist of.
@@ -197,5 +202,6 @@ class TUSConfig:
             lifetime=lifetime,
             extensions=_extensions(self.extensions),
             remove_partials=self.remove_partials,
+            max_sources=self.max_sources,
             announce_within=timedelta(seconds=self.announce_within),
         )

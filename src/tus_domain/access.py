@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tus_domain.errors import UploadNotFoundError
+from tus_domain.errors import UploadGoneError, UploadNotFoundError
+from tus_domain.ports import Storage, Stored
 from tus_domain.upload import Upload
+from tus_domain.values import UploadId
 
 __all__ = ["OPERATOR", "Asker"]
 
@@ -26,6 +28,23 @@ class Asker:
         """
         if not self.trusted and upload.owner not in (None, self.name):
             raise UploadNotFoundError
+
+    async def load(self, storage: Storage, upload_id: UploadId) -> Stored:
+        """An upload that this one may use, as ``storage`` has it.
+
+        :raises UploadNotFoundError: there is none, or it is somebody else's; or it was lost, and whose it was
+            cannot be told any more.
+        :raises UploadGoneError: it was lost, for those who may use all of them.
+        :raises StorageError: the storage failed.
+        """
+        try:
+            stored = await storage.load(upload_id)
+        except UploadGoneError as error:
+            if self.trusted:
+                raise
+            raise UploadNotFoundError from error
+        self.require(stored.upload)
+        return stored
 
 
 OPERATOR = Asker(None, trusted=True)

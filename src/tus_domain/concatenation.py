@@ -17,6 +17,7 @@ from tus_domain.errors import (
     MisuseError,
     NotPartialError,
     SourceUnfinishedError,
+    TooManySourcesError,
     UploadGoneError,
     UploadTooLargeError,
 )
@@ -26,7 +27,17 @@ from tus_domain.policy import Policy
 from tus_domain.upload import Upload
 from tus_domain.values import Extension, UploadId
 
-__all__ = ["all_complete", "begin", "check_size", "final_id", "foreseen", "join", "restrict", "total"]
+__all__ = [
+    "all_complete",
+    "begin",
+    "check_count",
+    "check_size",
+    "final_id",
+    "foreseen",
+    "join",
+    "restrict",
+    "total",
+]
 
 _NEEDED = frozenset({Extension.CONCATENATION, Extension.CONCATENATION_UNFINISHED})
 
@@ -102,6 +113,16 @@ def join(
     declared = (LengthDeclared(length),) if upload.length is None else ()
     kept = (OffsetAdvanced(length),) if length else ()
     return (*declared, *kept, *finish.clean_end(now))
+
+
+def check_count(command: Concatenate, policy: Policy) -> None:
+    """See that not too many uploads are listed: a few bytes of a request for each have all of its bytes
+    copied. This can be told before they are looked for.
+
+    :raises TooManySourcesError: there are more than the policy allows.
+    """
+    if len(command.concatenation.sources) > policy.max_sources:
+        raise TooManySourcesError(policy.max_sources)
 
 
 def check_size(sources: Iterable[Upload], policy: Policy) -> None:

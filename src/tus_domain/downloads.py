@@ -70,8 +70,7 @@ class Downloads:
         :raises UploadIncompleteError: it is not complete yet.
         :raises StorageError: the storage failed.
         """
-        stored = await self._storage.load(upload_id)
-        asker.require(stored.upload)
+        stored = await asker.load(self._storage, upload_id)
         return Download(decide.readable(stored.upload, self._clock.now()), stored, self._storage)
 
 

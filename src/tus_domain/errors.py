@@ -35,6 +35,7 @@ __all__ = [
     "StorageError",
     "StorageFullError",
     "StorageUnavailableError",
+    "TooManySourcesError",
     "TusError",
     "UnknownChecksumAlgorithmError",
     "UploadExistsError",
@@ -182,6 +183,14 @@ class SourceUnfinishedError(RequestError):
         super().__init__(
             "The uploads to be joined must be complete: concatenation-unfinished is not offered."
         )
+
+
+class TooManySourcesError(RequestError):
+    """More uploads are to be joined than one may consist of. ``limit`` is how many may be listed."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A final upload may consist of {limit} uploads at most.")
+        self.limit = limit
 
 
 class SourceNotFoundError(UploadNotFoundError):

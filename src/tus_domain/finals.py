@@ -10,6 +10,10 @@ is recorded without any, and each unfinished source has a *note* in the storage 
 is made before that record, and the sources are looked at once more after it; a source is completed before its
 notes are read. So whichever comes second, the record or the last completion, sees the other.
 
+Whoever completes a source looks before it asks for the final upload's lock. A source that is not the last
+needs none: whoever completes the last one sees the others complete. The last one's waits for the holder, who
+may have looked too early; but not for one that has seen all sources complete, and is joining them.
+
 Joining is copying into a staging. A process that dies in the middle of it leaves an upload without any bytes,
 which whoever asks for it next (a HEAD, the same creation again, another of its sources) fills from the
 beginning.
@@ -19,7 +23,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 
 from tus_domain import concatenation, decide
 from tus_domain.access import OPERATOR, Asker
@@ -74,6 +77,8 @@ class Finals:
         self._policy = policy
         self._recorder = recorder
         self._audience = audience
+        self._joining: set[UploadId] = set()
+        """Those that a request to this process has seen ready, and is completing."""
 
     async def create(
         self, command: Concatenate, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS
@@ -84,8 +89,9 @@ class Finals:
         :raises ExtensionDisabledError: concatenation is not offered.
         :raises SourceNotFoundError: a source is not there for ``asker``, or has expired.
         :raises UploadNotFoundError: it was made before, and is somebody else's now.
-        :raises RequestError: the command is refused; see ``concatenation.begin``.
+        :raises RequestError: the command is refused; see ``concatenation.begin`` and ``check_count``.
         :raises ContentionError: somebody else is making it.
+        :raises MisuseError: ``before_create`` gave it another id, under which nobody would find it again.
         :raises StorageError: the storage failed. Of the final upload there is nothing, or no byte.
         """
         self._policy.require(Extension.CREATION)
@@ -136,31 +142,35 @@ class Finals:
         return upload
 
     async def _begin(self, upload_id: UploadId, command: Concatenate, asker: Asker, hooks: Hooks) -> Upload:
+        concatenation.check_count(command, self._policy)
         sources = await self._sources(command.concatenation.sources, asker)
         now = self._clock.now()
         created = concatenation.begin(command, upload_id, _uploads(sources), now, self._policy)
         if hooks.before_create is not None:
             created = await hooks.before_create(created)
+            if created.upload_id != upload_id:
+                raise MisuseError(
+                    "the id of a final upload follows from its sources; before_create may not change it"
+                )
             concatenation.check_size(_uploads(sources), self._policy.limited_to(created.max_size))
         upload = Upload.created(created)
-        # The application may have given it another id.
-        async with nullcontext() if upload.id == upload_id else self._locks.hold(upload.id):
-            if concatenation.all_complete(_uploads(sources)):
-                async with self._recorder.open(self._storage.begin(upload)) as staging:
-                    upload = await self._join(staging, upload, sources, hooks, opening=(created,))
-                await self._remove(upload)
-                return upload
-            for source in dict.fromkeys(source.upload.id for source in sources if not source.upload.complete):
-                await self._storage.note_final(source, upload.id)
+        if concatenation.all_complete(_uploads(sources)):
             async with self._recorder.open(self._storage.begin(upload)) as staging:
-                stored = await staging.commit(lambda _: upload)
-            await self._audience.tell((created,), upload)
-            return await self._complete(stored, hooks)
+                upload = await self._join(staging, upload, sources, hooks, opening=(created,))
+            await self._remove(upload)
+            return upload
+        for source in dict.fromkeys(source.upload.id for source in sources if not source.upload.complete):
+            await self._storage.note_final(source, upload.id)
+        async with self._recorder.open(self._storage.begin(upload)) as staging:
+            stored = await staging.commit(lambda _: upload)
+        await self._audience.tell((created,), upload)
+        return await self._complete(stored, hooks)
 
     async def _advance(self, final_id: UploadId, hooks: Hooks) -> None:
         try:
-            async with self._locks.hold(final_id):
-                await self._complete(await self._storage.load(final_id), hooks)
+            stored = await self._storage.load(final_id)
+            if not stored.upload.complete and final_id not in self._joining:
+                await self.find(stored, hooks)
         except UploadNotFoundError:
             pass  # its creation did not come that far, or it was terminated
         except Exception as error:  # noqa: BLE001 - hooks are the application's code and may raise anything
@@ -194,15 +204,20 @@ class Finals:
         upload = decide.present(stored.upload, self._clock.now())
         if upload.complete:
             return upload
-        if upload.phase is Phase.FINALISING:
-            async with self._recorder.open(self._storage.stage(stored)) as staging:
-                upload = await self._recorder.complete(staging, hooks)
-        else:
+        sources: Sequence[Stored] = ()
+        if upload.phase is Phase.RECEIVING:
             sources = await self._sources_of(upload)
             if not concatenation.all_complete(_uploads(sources)):
                 return concatenation.foreseen(upload, _uploads(sources))
+        self._joining.add(upload.id)
+        try:
             async with self._recorder.open(self._storage.stage(stored)) as staging:
-                upload = await self._join(staging, upload, sources, hooks)
+                if upload.phase is Phase.RECEIVING:
+                    upload = await self._join(staging, upload, sources, hooks)
+                else:
+                    upload = await self._recorder.complete(staging, hooks)
+        finally:
+            self._joining.discard(upload.id)
         await self._remove(upload)
         return upload
 
@@ -258,8 +273,7 @@ class Finals:
         for upload_id in ids:
             if upload_id not in found:
                 try:
-                    found[upload_id] = await self._storage.load(upload_id)
-                    asker.require(found[upload_id].upload)
+                    found[upload_id] = await asker.load(self._storage, upload_id)
                     decide.present(found[upload_id].upload, self._clock.now())
                 except (UploadNotFoundError, UploadGoneError):
                     raise SourceNotFoundError from None

@@ -21,7 +21,8 @@ class Policy:
     for ever). A long body is committed in between, a *checkpoint*, after each ``checkpoint_bytes`` or when
     ``checkpoint_seconds`` have passed since the last: a killed server loses one interval at most, and others
     see the progress. ``remove_partials``: partial uploads are deleted once a final one has their bytes
-    (T-CONC-10); another final one cannot have them then.
+    (T-CONC-10); another final one cannot have them then. ``max_sources``: how many uploads a final one may
+    list; each counts as often as it is listed, since its bytes are copied as often.
     """
 
     max_size: int = MAX_LENGTH
@@ -29,6 +30,7 @@ class Policy:
     extensions: frozenset[Extension] = frozenset(Extension)
     algorithms: tuple[str, ...] = ALGORITHMS
     remove_partials: bool = False
+    max_sources: int = 1000
     checkpoint_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 1.0
     announce_within: timedelta = timedelta(minutes=10)

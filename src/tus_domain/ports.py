@@ -259,7 +259,9 @@ class Hooks:
     """
 
     before_create: Callable[[UploadCreated], Awaitable[UploadCreated]] | None = None
-    """May change what is about to be created, by returning another event. Nothing is stored yet."""
+    """May change what is about to be created, by returning another event; but not the id of a final upload,
+    which follows from what that consists of. Nothing is stored yet.
+    """
     on_receive: Callable[[Upload], Awaitable[None]] | None = None
     """More bytes were committed, and more are to come: at checkpoints, and at the end of a body that does not
     complete the upload. What it raises ends the request; what was committed stays. It is not asked where the

@@ -106,7 +106,7 @@ class Uploads:
         :raises UploadNotFoundError, UploadGoneError: there is none that ``asker`` may use, or not any more.
         :raises UploadLockedError: its writer did not stop in time.
         """
-        stored = await self._load(upload_id, asker)
+        stored = await asker.load(self._storage, upload_id)
         if stored.upload.final and not stored.upload.complete:
             return await self.finals.find(stored, hooks)
         if not stored.claimed and not stored.upload.due and not self._unheard(stored.upload):
@@ -125,7 +125,7 @@ class Uploads:
                 async with self._recorder.open(self._storage.stage(stored)) as staging:
                     return await self._recorder.complete(staging, hooks)
             except VersionConflictError:  # somebody who shares no locks with this process completes it, too
-                stored = await self._load(stored.upload.id, asker)
+                stored = await asker.load(self._storage, stored.upload.id)
                 if stored.upload.due:
                     raise UploadLockedError from None
                 return decide.present(stored.upload, self._clock.now())
@@ -152,7 +152,7 @@ class Uploads:
         """
         await self._admit(upload_id, asker)
         async with self._locks.hold(upload_id, on_contention=body.stop):
-            stored = await self._load(upload_id, asker)
+            stored = await asker.load(self._storage, upload_id)
             try:
                 now, finish = self._clock.now(), self._recorder.finish(hooks)
                 append = decide.append(stored.upload, command, now, self._policy, finish=finish)
@@ -173,7 +173,7 @@ class Uploads:
         """
         await self._admit(upload_id, asker)
         async with self._locks.hold(upload_id):
-            stored = await self._load(upload_id, asker)
+            stored = await asker.load(self._storage, upload_id)
             events = decide.terminate(stored.upload, self._clock.now(), self._policy)
             if hooks.before_terminate is not None:
                 await hooks.before_terminate(stored.upload)
@@ -222,15 +222,10 @@ class Uploads:
         await self._audience.tell((UploadCompleted(),), upload)
         return upload
 
-    async def _load(self, upload_id: UploadId, asker: Asker) -> Stored:
-        stored = await self._storage.load(upload_id)
-        asker.require(stored.upload)
-        return stored
-
     async def _admit(self, upload_id: UploadId, asker: Asker) -> None:
         """See that ``asker`` may use the upload, before whoever works on it is asked to stop."""
         if not asker.trusted:
-            await self._load(upload_id, asker)
+            await asker.load(self._storage, upload_id)
 
     async def _unclaimed(self, stored: Stored, asker: Asker) -> Stored:
         """The upload as it stands now that its lock is held; with what a writer that died has left."""
@@ -249,7 +244,7 @@ class Uploads:
             else:
                 await self._audience.tell(events, recovered.upload)
                 return recovered
-        return await self._load(stored.upload.id, asker)
+        return await asker.load(self._storage, stored.upload.id)
 
     async def _take(
         self, append: Append, body: Body | None, opened: _Opened, hooks: Hooks, *, empty: Append | None = None

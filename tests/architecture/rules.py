@@ -42,6 +42,7 @@ CORE_EXCEPTIONS = {
     ),
 }
 AWAITING = (
+    "tus_domain.access",
     "tus_domain.audience",
     "tus_domain.downloads",
     "tus_domain.driver",

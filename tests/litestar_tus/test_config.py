@@ -58,6 +58,7 @@ def test_the_defaults() -> None:
         "announce_missed": True,
         "idle_timeout": 60.0,
         "remove_partials": False,
+        "max_sources": 1000,
         "id_factory": None,
         "downloads": False,
         "absolute_location": False,
@@ -170,6 +171,8 @@ def test_ids_of_ones_own_are_used(serve: Callable[..., Service]) -> None:
         {"expiration_seconds": math.inf},
         {"expiration_seconds": 1e12},
         {"expiration_seconds": "1d"},
+        {"max_sources": 0},
+        {"max_sources": 1.5},
         {"idle_timeout": 0},
         {"idle_timeout": None},
         {"idle_timeout": math.nan},
@@ -249,6 +252,7 @@ def test_the_policy_says_the_same() -> None:
     assert policy.lifetime.total_seconds() == 60
     assert TUSConfig(expiration_seconds=None).policy().lifetime is None
     assert TUSConfig().policy().max_size == MAX_LENGTH
+    assert TUSConfig(max_sources=3).policy().max_sources == 3
     assert [TUSConfig(remove_partials=each).policy().remove_partials for each in (False, True)] == [
         False,
         True,

@@ -34,6 +34,7 @@ EXPECTED: list[tuple[TusError, int]] = [
     (errors.BodyIncompleteError(), 400),
     (errors.NotPartialError(), 400),
     (errors.SourceUnfinishedError(), 400),
+    (errors.TooManySourcesError(3), 400),
     (errors.FinalUploadError(), 403),
     (errors.SourceNotFoundError(), 404),
     (errors.InvalidUploadIdError(), 404),

@@ -10,10 +10,12 @@ from tests.tus_domain.doubles import Pieces
 from tests.tus_domain.examples import ID, a_creation, an_append, an_upload
 from tests.tus_domain.rig import Rig
 from tus_domain.access import OPERATOR, Asker
-from tus_domain.errors import BodyDisconnectedError, UploadNotFoundError
+from tus_domain.downloads import Downloads
+from tus_domain.errors import BodyDisconnectedError, UploadGoneError, UploadNotFoundError
 from tus_domain.events import UploadCreated
-from tus_domain.ports import Hooks
+from tus_domain.ports import Hooks, Stored
 from tus_domain.upload import Phase, Upload
+from tus_domain.values import UploadId
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +109,29 @@ async def test_nobody_else_learns_that_it_has_expired(request_: Request) -> None
 
     with pytest.raises(UploadNotFoundError):
         await request_(rig, EVE)
+
+
+async def download(rig: Rig, asker: Asker) -> Upload:
+    return (await Downloads(rig.storage, rig.clock).open(ID, asker=asker)).upload
+
+
+@pytest.mark.parametrize("request_", [find, append, terminate, download])
+async def test_nobody_else_learns_that_its_record_was_lost(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does its owner, whose name was in it; but the operator does."""
+    rig = Rig()
+    await of_ada(rig)
+
+    async def lost(upload_id: UploadId, /) -> Stored:
+        raise UploadGoneError
+
+    monkeypatch.setattr(rig.storage, "load", lost)
+    for asker in (EVE, SOMEBODY, ADA):
+        with pytest.raises(UploadNotFoundError):
+            await request_(rig, asker)
+    with pytest.raises(UploadGoneError):
+        await request_(rig, OPERATOR)
 
 
 async def test_nobody_elses_head_completes_what_is_due() -> None:

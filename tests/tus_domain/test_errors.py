@@ -61,6 +61,7 @@ def test_every_error_is_somebodys_fault(error: type[TusError]) -> None:
             (),
             "A final upload consists of others; it takes no bytes of its own.",
         ),
+        (errors.TooManySourcesError, (3,), "A final upload may consist of 3 uploads at most."),
         (errors.NotPartialError, (), "Only uploads that were created as partial ones can be joined."),
         (
             errors.SourceUnfinishedError,
@@ -110,6 +111,7 @@ def test_an_error_says_to_the_client_what_was_expected(
         (errors.ExtensionDisabledError, {"extension": Extension.CHECKSUM}),
         (errors.UploadTooLargeError, {"limit": 10}),
         (errors.LengthExceededError, {"left": 3}),
+        (errors.TooManySourcesError, {"limit": 3}),
         (errors.OffsetMismatchError, {"expected": 3, "provided": 4}),
         (errors.BodyStalledError, {"seconds": 60}),
     ],

@@ -1,6 +1,7 @@
 """Final uploads through ``Uploads``: made, completed when the last source is, asked for again."""
 
 import logging
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import anyio
 import pytest
 from attrs import evolve
 
-from tests.tus_domain.doubles import Fault
+from tests.tus_domain.doubles import Fault, FaultyStaging, FaultyStorage
 from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload, later
 from tests.tus_domain.rig import Gate, Pieces, Rig
 from tus_adapters.memory import MemoryLocks, MemoryStaging, MemoryStorage, RecordedEvents
@@ -26,6 +27,7 @@ from tus_domain.errors import (
     StorageError,
     StorageFullError,
     StorageUnavailableError,
+    TooManySourcesError,
     UploadExistsError,
     UploadGoneError,
     UploadLockedError,
@@ -219,6 +221,26 @@ async def test_a_source_that_is_no_partial_upload_is_refused() -> None:
         await make(rig, the_command("a", ID))
 
     assert await rig.ids() == [A, B, ID]
+
+
+async def test_no_more_sources_are_joined_than_the_policy_allows() -> None:
+    """However often each is listed: that is how often its bytes are copied."""
+    rig = await a_rig(max_sources=3)
+    await make(rig, the_command("a", "b", "a"))
+    found: list[UploadId] = []
+    load = rig.storage.load
+
+    async def look(upload_id: UploadId, /) -> Stored:
+        found.append(upload_id)
+        return await load(upload_id)
+
+    rig.storage.load = look  # type: ignore[method-assign]
+    command = the_command("a", "a", "a", "a")
+    with pytest.raises(TooManySourcesError) as refusal:
+        await make(rig, command)
+
+    assert refusal.value.limit == 3
+    assert found == [concatenation.final_id(command)], "none of them was looked for"
 
 
 async def test_a_final_upload_takes_no_bytes() -> None:
@@ -652,6 +674,140 @@ async def test_while_somebody_joins_it_a_final_upload_waits() -> None:
     assert await find(rig) == COMPLETE
 
 
+async def test_a_final_upload_that_is_complete_keeps_no_source_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(patience=0)
+    await part(rig, "a", b"abc")
+    await part(rig, "b", None)
+    await make(rig)
+    await fill(rig, "b", b"def")
+    asked: list[UploadId] = []
+
+    with caplog.at_level(logging.WARNING):
+        async with rig.locks.hold(FINAL_ID, on_contention=lambda: asked.append(FINAL_ID)):
+            assert (await fill(rig, "b", b"", offset=3)).complete
+
+    assert asked == []
+    assert caplog.records == []
+
+
+async def test_a_source_that_is_not_the_last_asks_nobody_to_let_go() -> None:
+    rig = await a_rig(a=None, b=None)
+    await make(rig)
+    asked: list[UploadId] = []
+    rig.locks._patience = 0
+
+    async with rig.locks.hold(FINAL_ID, on_contention=lambda: asked.append(FINAL_ID)):
+        assert (await fill(rig, "b", b"def")).complete
+
+    assert asked == []
+    await fill(rig, "a", b"abc")
+    assert await rig.stored(FINAL_ID) == COMPLETE
+
+
+async def test_that_another_process_joins_it_is_nothing_to_warn_of(caplog: pytest.LogCaptureFixture) -> None:
+    rig = await a_rig(b=None)
+    await make(rig)
+    rig.locks._patience = 0
+
+    with caplog.at_level(logging.WARNING):
+        async with rig.locks.hold(FINAL_ID):
+            assert (await fill(rig, "b", b"def")).complete
+
+    assert caplog.records == []
+    assert await find(rig) == COMPLETE
+
+
+class Paused(FaultyStorage):
+    """Uploads in memory; whoever has loaded ``source`` for the ``nth`` time goes on when told to."""
+
+    def __init__(self, source: UploadId, nth: int) -> None:
+        super().__init__()
+        self.source, self.nth = source, nth
+        self.reached, self.go = anyio.Event(), anyio.Event()
+        self.loads = 0
+
+    async def load(self, upload_id: UploadId, /) -> Stored:
+        stored = await super().load(upload_id)
+        if upload_id == self.source:
+            self.loads += 1
+            if self.loads == self.nth:
+                self.reached.set()
+                await self.go.wait()
+        return stored
+
+
+async def test_whoever_completes_the_last_source_after_the_holder_has_looked_joins() -> None:
+    """The holder of the lock is only looking, and has seen that source unfinished."""
+    rig = Rig(storage=(storage := Paused(B, 2)))  # once to begin, and once more after the record
+    await part(rig, "a", b"abc")
+    await part(rig, "b", None)
+    made: list[Upload] = []
+
+    async def create() -> None:
+        made.append(await make(rig))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(create)
+        await storage.reached.wait()
+        tasks.start_soon(fill, rig, "b", b"def")
+        await anyio.wait_all_tasks_blocked()  # it waits for the final upload's lock
+        assert (await rig.stored(B)).complete
+        storage.go.set()
+
+    assert made == [WAITING]
+    assert await rig.stored(FINAL_ID) == COMPLETE
+    assert await rig.content(FINAL_ID) == b"abcdef"
+
+
+async def test_whoever_completes_a_source_before_the_holder_has_looked_does_not_wait_for_the_join(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two last sources at the same time, and the first one's request joins."""
+    rig = Rig(patience=math.inf)
+    await part(rig, "a", b"abc")
+    await part(rig, "b", None)
+    await make(rig)
+    joining, joined, told = anyio.Event(), anyio.Event(), anyio.Event()
+    copy = FaultyStaging.copy
+
+    async def slow_copy(self: FaultyStaging, source: Stored, /) -> None:
+        joining.set()
+        await joined.wait()
+        await copy(self, source)
+
+    async def fill_again() -> None:
+        assert (await fill(rig, "b", b"", offset=3)).complete
+        told.set()
+
+    with caplog.at_level(logging.WARNING), pytest.MonkeyPatch.context() as patch, anyio.fail_after(10):
+        patch.setattr(FaultyStaging, "copy", slow_copy)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fill, rig, "b", b"def")
+            await joining.wait()
+            tasks.start_soon(fill_again)
+            await told.wait()
+            assert await rig.stored(FINAL_ID) == WAITING
+            joined.set()
+
+    assert caplog.records == []
+    assert await rig.stored(FINAL_ID) == COMPLETE
+    assert rig.storage.calls.count("copy") == 2
+
+
+async def test_a_join_that_was_given_up_keeps_nobody_from_the_next() -> None:
+    rig = await a_rig(b=None)
+    await make(rig)
+    rig.storage.faults = {("copy", 1): Fault(StorageUnavailableError())}
+    await fill(rig, "b", b"def")
+    assert await rig.stored(FINAL_ID) == WAITING
+
+    await fill(rig, "b", b"", offset=3)
+
+    assert await rig.stored(FINAL_ID) == COMPLETE
+
+
 async def test_a_node_that_comes_second_in_completing_finds_what_the_first_made() -> None:
     rig = await a_rig(b=None)
     await make(rig)
@@ -670,23 +826,41 @@ async def test_a_node_that_comes_second_in_completing_finds_what_the_first_made(
 
 
 async def test_the_application_may_change_what_is_joined() -> None:
-    """It may give another id, which is then held, too."""
+    """And the same creation again still finds it, since the id stays."""
     rig = await a_rig()
-    another = UploadId("another")
     held: list[bool] = []
 
-    async def rename(event: UploadCreated) -> UploadCreated:
+    async def change(event: UploadCreated) -> UploadCreated:
         assert (event.length, event.concatenation) == (6, COMMAND.concatenation)
-        return evolve(event, upload_id=another, metadata=Metadata.of({"a": b"1"}))
+        return evolve(event, metadata=Metadata.of({"a": b"1"}))
 
     async def look(upload: Upload) -> None:
-        held.append(another in rig.locks._holders and FINAL_ID in rig.locks._holders)
+        held.append(FINAL_ID in rig.locks._holders)
 
-    upload = await make(rig, hooks=Hooks(before_create=rename, before_complete=look))
+    upload = await make(rig, hooks=Hooks(before_create=change, before_complete=look))
 
-    assert (upload.id, upload.metadata.values, upload.complete) == (another, {"a": b"1"}, True)
+    assert (upload.id, upload.metadata.values, upload.complete) == (FINAL_ID, {"a": b"1"}, True)
     assert held == [True]
-    assert await rig.content(another) == b"abcdef"
+    assert await rig.content(FINAL_ID) == b"abcdef"
+    assert await make(rig) == upload
+
+
+@pytest.mark.parametrize("b", [b"def", None])
+async def test_the_application_may_not_give_a_final_upload_another_id(b: bytes | None) -> None:
+    """Whoever asked for it again could not find it."""
+    rig = await a_rig(b=b)
+
+    async def rename(event: UploadCreated) -> UploadCreated:
+        return evolve(event, upload_id=UploadId("another"))
+
+    with pytest.raises(
+        MisuseError,
+        match=r"^the id of a final upload follows from its sources; before_create may not change it$",
+    ):
+        await make(rig, hooks=Hooks(before_create=rename))
+
+    assert await rig.ids() == [A, B]
+    assert rig.storage._shelf.finals == {}
 
 
 async def test_the_application_may_refuse_a_final_upload() -> None:

@@ -16,6 +16,7 @@ def test_by_default_everything_is_allowed() -> None:
     assert policy.extensions == set(Extension)
     assert policy.algorithms == ALGORITHMS
     assert not policy.remove_partials
+    assert policy.max_sources == 1000
 
 
 def test_by_default_a_killed_server_loses_one_second_or_64_mib() -> None:
