@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -14,14 +15,25 @@ from litestar.events import EventListener, SimpleEventEmitter
 
 from tus_domain.errors import RequestError, TusError
 
-__all__ = ["Announcements"]
+__all__ = ["Announcements", "logged"]
 
 _log = logging.getLogger("litestar_tus")
 
 
+@contextmanager
+def logged(what: str) -> Generator[None]:
+    """Have a failure logged, and end there: raised on, it would end all that runs beside the requests."""
+    try:
+        yield
+    except TusError as error:
+        _log.error("%s: %r", what, error)
+    except Exception:  # noqa: BLE001 - a storage may be the application's own and raise anything
+        _log.exception("%s.", what)
+
+
 @define
 class _Announcement:
-    about: object
+    about: Any
     left: int
     heard: anyio.Event = field(factory=anyio.Event)
 
@@ -73,12 +85,10 @@ class Announcements:
 
     async def _finish(self, announcement: _Announcement, done: Callable[[], Awaitable[None]]) -> None:
         await announcement.heard.wait()
+        failed = f"Upload {announcement.about.id}: its completion was announced, but may be again"
         try:
-            await done()
-        except RequestError:
-            pass  # a listener has removed it
-        except TusError as error:
-            _log.warning("A completion was announced, which is not recorded: it may be again. %r", error)
+            with logged(failed), suppress(RequestError):  # a listener has removed it
+                await done()
         finally:
             self._running.pop(id(announcement.about), None)
 
