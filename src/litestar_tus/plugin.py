@@ -75,15 +75,12 @@ class TUSPlugin(InitPlugin):
         if (check := getattr(self.config.storage_backend, "check", None)) is not None:
             await check()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
-            self._events.attach(app, tasks)
-            tasks.start_soon(self._pauses.run)
-            if self.config.announce_missed and self._events.wants_completions():
-                tasks.start_soon(self._sweep)
-            try:
+            with self._events.telling(app, tasks):
+                tasks.start_soon(self._pauses.run)
+                if self.config.announce_missed and self._events.wants_completions():
+                    tasks.start_soon(self._sweep)
                 yield
                 await self._drain()
-            finally:
-                self._events.detach(app)
             tasks.cancel_scope.cancel()
 
     async def _sweep(self) -> None:

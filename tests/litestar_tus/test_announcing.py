@@ -1,14 +1,18 @@
 """POST_FINISH: once in normal operation, and not missed if the process dies."""
 
+import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from anyio.abc import TaskStatus
+from litestar import Litestar
 from litestar.events import listener
 from litestar.events.emitter import SimpleEventEmitter
 
@@ -251,6 +255,125 @@ async def test_nor_does_one_in_the_look_at_the_start(broken: str, caplog: pytest
     assert (left.rpartition("/")[2] in record.getMessage()) == (broken == "load")
     assert record.exc_info is not None
     assert record.exc_info[0] is RuntimeError
+
+
+@pytest.mark.anyio
+async def test_what_an_end_of_the_application_cut_short_is_told_when_it_starts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the same process, which must not take it for being told still."""
+    monkeypatch.setattr("litestar_tus.plugin._DRAIN", 0.05)
+    heard: list[str] = []
+    release = anyio.Event()
+
+    @listener(TUSEvent.POST_FINISH)
+    async def slow(upload_info: UploadInfo) -> None:
+        heard.append(upload_info.id)
+        await release.wait()
+
+    @asynccontextmanager
+    async def releasing(app: Litestar) -> AsyncIterator[None]:
+        yield
+        release.set()  # when the plugin has ended already: Litestar would wait for ever
+
+    plugin = in_memory(announce_within=0.05, announce_missed=False)
+    app = application(plugin, listeners=[slow], lifespan=[releasing])
+    async with app.lifespan():
+        location = await created(app, 0)
+        await anyio.wait_all_tasks_blocked()
+    assert await untold(plugin, location)
+
+    async with app.lifespan():
+        await anyio.sleep(0.05)
+        assert await offset_of(app, location) == 0
+        await until(lambda: untold(plugin, location), False)
+
+    assert heard == [location.rpartition("/")[2]] * 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio a task is cancelled with all around it
+async def test_a_listener_that_was_cancelled_has_not_heard() -> None:
+    heard: list[str] = []
+
+    @listener(TUSEvent.POST_FINISH)
+    async def cancelled(upload_info: UploadInfo) -> None:
+        heard.append(upload_info.id)
+        if len(heard) == 1:
+            raise asyncio.CancelledError  # as from a task that it waits for, which somebody has cancelled
+
+    plugin = in_memory(announce_within=0.05, announce_missed=False)
+    app = application(plugin, listeners=[cancelled])
+    async with app.lifespan():
+        location = await created(app, 0)
+        await anyio.wait_all_tasks_blocked()
+        assert await untold(plugin, location)
+        assert not plugin._events.announcing, "the application's end would wait for it"
+    async with app.lifespan():  # which Litestar's emitter needs: its tasks are all cancelled then
+        await anyio.sleep(0.05)
+        assert await offset_of(app, location) == 0
+        await until(lambda: untold(plugin, location), False)
+
+    assert len(heard) == 2
+
+
+@pytest.mark.anyio
+async def test_who_cannot_be_told_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[str] = []
+
+    class Unreliable(SimpleEventEmitter):
+        __slots__ = ()
+
+        def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
+            taken.append(event_id)
+            if len(taken) == 1:
+                raise ConnectionError("the broker is down")
+
+    @listener(TUSEvent.POST_FINISH)
+    async def elsewhere(upload_info: UploadInfo) -> None: ...
+
+    plugin = in_memory(announce_within=0.05)
+    app = application(plugin, listeners=[elsewhere], event_emitter_backend=Unreliable)
+    async with app.lifespan():
+        location = await created(app, 0)
+        assert not plugin._events.announcing
+        assert "the broker is down" in caplog.text
+        await anyio.sleep(0.05)
+        assert await offset_of(app, location) == 0
+        await until(lambda: untold(plugin, location), False)
+
+    assert taken == [TUSEvent.POST_FINISH] * 2
+
+
+@pytest.mark.anyio
+async def test_of_two_applications_the_end_of_one_leaves_the_other() -> None:
+    """The one that started last is told."""
+    heard: list[str] = []
+
+    @listener(TUSEvent.POST_FINISH)
+    async def hears(upload_info: UploadInfo) -> None:
+        heard.append(upload_info.id)
+
+    plugin = in_memory()
+    first, second = application(plugin, listeners=[hears]), application(plugin, listeners=[hears])
+    ended = anyio.Event()
+
+    async def run_first(*, task_status: TaskStatus[None]) -> None:
+        async with first.lifespan():
+            task_status.started()
+            await ended.wait()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(run_first)
+        async with second.lifespan():
+            ended.set()
+            await anyio.wait_all_tasks_blocked()
+            assert first.event_emitter.listeners[TUSEvent.POST_FINISH] == {hears}
+            location = await created(second, 0)
+            await until(lambda: untold(plugin, location), False)
+        assert second.event_emitter.listeners[TUSEvent.POST_FINISH] == {hears}
+
+    assert heard == [location.rpartition("/")[2]]
 
 
 def test_another_emitter_is_believed(backend: str) -> None:
