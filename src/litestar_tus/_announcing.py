@@ -3,41 +3,65 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field
-from litestar import Litestar
-from litestar.events import EventListener, SimpleEventEmitter
+from litestar.events import BaseEventEmitterBackend, EventListener, SimpleEventEmitter
 
 from tus_domain.errors import RequestError, TusError
 
-__all__ = ["Announcements"]
+__all__ = ["Announcements", "logged"]
 
 _log = logging.getLogger("litestar_tus")
 
 
+@contextmanager
+def logged(what: str) -> Generator[None]:
+    """Have a failure logged, and end there: raised on, it would end all that runs beside the requests."""
+    try:
+        yield
+    except TusError as error:
+        _log.error("%s: %r", what, error)
+    except Exception:  # noqa: BLE001 - a storage may be the application's own and raise anything
+        _log.exception("%s.", what)
+
+
 @define
 class _Announcement:
-    about: object
+    about: Any
+    done: Callable[[], Awaitable[None]] | None
+    """What to call when all have heard. Whoever looks after completions takes one for being announced as long
+    as this is kept.
+    """
     left: int
-    heard: anyio.Event = field(factory=anyio.Event)
+    ended: anyio.Event = field(factory=anyio.Event)
+
+    def count_down(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.ended.set()
+
+    def give_up(self) -> None:
+        self.done = None
+        self.ended.set()
 
 
 class Announcements:
-    """Of one event, to the listeners of one application.
+    """Of one event, to those who listen to ``emitter``; ``tasks`` wait for them.
 
-    Litestar's own emitter does not say when listeners have ended, so each is wrapped while the application
-    runs. Any other emitter counts as having told them as soon as it has taken the event.
+    Litestar's own emitter does not say when listeners have ended, so each is wrapped for a while. Any other
+    emitter counts as having told them as soon as it has taken the event.
     """
 
-    def __init__(self, event: str) -> None:
+    def __init__(self, event: str, emitter: BaseEventEmitterBackend, tasks: TaskGroup) -> None:
+        self.emitter = emitter
         self._event = event
-        self._app: Litestar | None = None
-        self._tasks: TaskGroup | None = None
-        self._own: set[EventListener] | None = None
+        self._tasks = tasks
+        self._watched = 0
         self._running: dict[int, _Announcement] = {}
 
     @property
@@ -45,53 +69,56 @@ class Announcements:
         """Whether there are listeners that have not heard all yet."""
         return bool(self._running)
 
-    def attach(self, app: Litestar, tasks: TaskGroup) -> None:
-        """Begin, when the application starts. ``tasks`` wait for the listeners."""
-        self._app, self._tasks = app, tasks
-        listeners = app.event_emitter.listeners
-        if type(app.event_emitter) is SimpleEventEmitter and listeners.get(self._event):
-            self._own = listeners[self._event]
-            listeners[self._event] = {self._watched(each) for each in self._own}
-
-    def detach(self) -> None:
-        """End, when the application does."""
-        if self._app is not None and self._own is not None:
-            self._app.event_emitter.listeners[self._event] = self._own
-        self._app = self._tasks = self._own = None
-        self._running.clear()
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Watch over the listeners while in the context. What they have not heard of by then is given up."""
+        every, own = self.emitter.listeners, self.emitter.listeners.get(self._event)
+        if own is None or type(self.emitter) is not SimpleEventEmitter:
+            own = set[EventListener]()
+        watched = {self._watching(each) for each in own}
+        self._watched = len(watched)
+        if watched:
+            every[self._event] = watched
+        try:
+            yield
+        finally:
+            if watched:
+                every[self._event] = own
+            for announcement in self._running.values():
+                announcement.give_up()
+            self._running.clear()
 
     def announce(self, about: Any, done: Callable[[], Awaitable[None]]) -> None:
-        """Tell the listeners; call ``done`` when all have heard."""
-        if self._app is None or self._tasks is None:
-            return
-        announcement = _Announcement(about, len(self._own or ()))
-        self._running[id(about)] = announcement
-        self._app.emit(self._event, upload_info=about)
-        if self._own is None:
-            announcement.heard.set()
-        self._tasks.start_soon(self._finish, announcement, done)
+        """Tell the listeners; call ``done`` when all have heard. Whoever is cancelled has not."""
+        self.emitter.emit(self._event, upload_info=about)  # and they begin when this has returned
+        announcement = self._running[id(about)] = _Announcement(about, done, self._watched)
+        if not self._watched:
+            announcement.ended.set()
+        self._tasks.start_soon(self._finish, announcement)
 
-    async def _finish(self, announcement: _Announcement, done: Callable[[], Awaitable[None]]) -> None:
-        await announcement.heard.wait()
+    async def _finish(self, announcement: _Announcement) -> None:
+        failed = f"Upload {announcement.about.id}: its completion was announced, but may be again"
         try:
-            await done()
-        except RequestError:
-            pass  # a listener has removed it
-        except TusError as error:
-            _log.warning("A completion was announced, which is not recorded: it may be again. %r", error)
+            await announcement.ended.wait()
+            if announcement.done is not None:
+                with logged(failed), suppress(RequestError):  # a listener has removed it
+                    await announcement.done()
         finally:
             self._running.pop(id(announcement.about), None)
 
-    def _watched(self, listener: EventListener) -> EventListener:
+    def _watching(self, listener: EventListener) -> EventListener:
         async def hear(*arguments: Any, **named: Any) -> None:
-            await listener.fn(*arguments, **named)
-            # Not reached if the process dies or the application ends meanwhile.
             announcement = self._running.get(id(named.get("upload_info")))
-            if announcement is not None:
-                announcement.left -= 1
-                if announcement.left == 0:
-                    announcement.heard.set()
+            try:
+                await listener.fn(*arguments, **named)
+            except BaseException:  # Litestar has taken all others: this one was cut short
+                if announcement is not None:
+                    announcement.give_up()
+                raise
+            finally:
+                if announcement is not None:
+                    announcement.count_down()
 
-        watched = EventListener(*listener.event_ids)
-        watched.fn = hear
-        return watched
+        watching = EventListener(*listener.event_ids)
+        watching.fn = hear
+        return watching

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from attrs import evolve
@@ -128,9 +129,6 @@ def _changed(event: UploadCreated, asked: NewUpload, answered: object) -> Upload
     if answered.size != asked.size:
         raise ValueError("before_create cannot change the size")
     values = _metadata(answered.metadata, "before_create must return metadata that is")
-    expires = answered.expires_at
-    if expires is not None and expires.tzinfo is None:
-        raise ValueError("before_create returned a time without its zone")
     try:
         upload_id = UploadId(answered.id)
     except InvalidUploadIdError as error:
@@ -140,7 +138,7 @@ def _changed(event: UploadCreated, asked: NewUpload, answered: object) -> Upload
         upload_id=upload_id,
         metadata=Metadata(event.metadata.raw, values),
         max_size=_limit(answered.max_size),
-        expires_at=expires,
+        expires_at=_in_utc(answered.expires_at),
         owner=_owner(answered.owner, "before_create"),
     )
 
@@ -149,6 +147,15 @@ def _owner(name: object, who: str) -> str | None:
     if name is None or isinstance(name, str):
         return name
     raise TypeError(f"{who} must return an owner that is a str or None")
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    """What listeners are promised, and what an HTTP date can say."""
+    if at is None:
+        return None
+    if at.utcoffset() is None:
+        raise ValueError("before_create returned a time without its zone")
+    return at.astimezone(UTC)
 
 
 def _limit(size: object) -> int | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -97,33 +98,34 @@ class LitestarEvents:
     """The domain's event sink: passes events on to an application's listeners."""
 
     def __init__(self) -> None:
-        self._app: Litestar | None = None
-        self._completions = Announcements(TUSEvent.POST_FINISH)
+        self._completions: Announcements | None = None
 
     @property
     def announcing(self) -> bool:
         """Whether there are completions that listeners are hearing of at this moment."""
-        return self._completions.running
+        return self._completions is not None and self._completions.running
 
-    def attach(self, app: Litestar, tasks: TaskGroup) -> None:
-        """Take the application whose listeners are meant, when it starts. ``tasks`` wait for them."""
-        self._app = app
-        self._completions.attach(app, tasks)
-
-    def detach(self, app: Litestar) -> None:
-        """Leave it, when it ends: a request that still runs has nobody to tell."""
-        if self._app is app:
-            self._app = None
-            self._completions.detach()
+    @contextmanager
+    def telling(self, app: Litestar, tasks: TaskGroup) -> Generator[None]:
+        """Tell the listeners of ``app`` while in the context; ``tasks`` wait for them. A request that still
+        runs afterwards has nobody to tell.
+        """
+        completions = self._completions = Announcements(TUSEvent.POST_FINISH, app.event_emitter, tasks)
+        try:
+            with completions.watching():
+                yield
+        finally:
+            if self._completions is completions:  # and no other application has come since
+                self._completions = None
 
     def heard(self, event: TUSEvent) -> bool:
         """Whether anybody listens to ``event``."""
-        return self._app is not None and bool(self._app.event_emitter.listeners.get(event))
+        return self._completions is not None and bool(self._completions.emitter.listeners.get(event))
 
     def emit(self, event: TUSEvent, upload: Upload) -> None:
         """Tell the listeners, if there are any."""
-        if self._app is not None and self.heard(event):
-            self._app.emit(event, upload_info=UploadInfo.of(upload))
+        if self._completions is not None and self.heard(event):
+            self._completions.emitter.emit(event, upload_info=UploadInfo.of(upload))
 
     def wants_completions(self) -> bool:
         """Whether anybody listens to ``POST_FINISH``, which nobody is to miss."""
@@ -131,7 +133,8 @@ class LitestarEvents:
 
     async def announce(self, upload: Upload, done: Callable[[], Awaitable[None]], /) -> None:
         """Have the listeners told that the upload is complete, and call ``done`` when they have heard."""
-        self._completions.announce(UploadInfo.of(upload), done)
+        if self._completions is not None:
+            self._completions.announce(UploadInfo.of(upload), done)
 
     async def publish(self, event: Event, upload: Upload, /) -> None:
         """Take notice of ``event``, after its commit."""

@@ -23,7 +23,9 @@ class NewUpload:
     metadata: Mapping[str, bytes]
     """What the client said of its file, decoded; or what ``metadata_override`` made of it."""
     expires_at: datetime | None
-    """When the upload expires if it is not complete by then; ``None``: never."""
+    """When the upload expires if it is not complete by then; ``None``: never. In any zone; what is returned
+    is kept in UTC.
+    """
     max_size: int | None = None
     """How large this upload may be, where that is less than the server's ``max_size``."""
     owner: str | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
@@ -14,6 +13,7 @@ from litestar.plugins import InitPlugin
 from litestar.types import Message, Scope
 from litestar.utils.path import join_paths
 
+from litestar_tus._announcing import logged
 from litestar_tus._calls import with_dependencies
 from litestar_tus._cors import extended
 from litestar_tus._endpoint import Endpoint
@@ -24,12 +24,11 @@ from litestar_tus._routes import routes
 from litestar_tus.backends import compose, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
-from tus_domain import Downloads, Uploads
-from tus_domain.errors import ContentionError, RequestError, TusError
+from tus_domain import Downloads, Upload, Uploads
+from tus_domain.errors import ContentionError, RequestError
 
 __all__ = ["TUSPlugin"]
 
-_log = logging.getLogger("litestar_tus")
 _DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
 
 
@@ -76,25 +75,25 @@ class TUSPlugin(InitPlugin):
         if (check := getattr(self.config.storage_backend, "check", None)) is not None:
             await check()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
-            self._events.attach(app, tasks)
-            tasks.start_soon(self._pauses.run)
-            if self.config.announce_missed and self._events.wants_completions():
-                tasks.start_soon(self._sweep)
-            yield
-            await self._drain()
-            self._events.detach(app)
+            with self._events.telling(app, tasks):
+                tasks.start_soon(self._pauses.run)
+                if self.config.announce_missed and self._events.wants_completions():
+                    tasks.start_soon(self._sweep)
+                yield
+                await self._drain()
             tasks.cancel_scope.cancel()
 
     async def _sweep(self) -> None:
         """Announce the completions that a process did not come to, which has died."""
-        try:
-            if waiting := await self.uploads.sweep():
-                await anyio.sleep(self.uploads.policy.announce_within.total_seconds())
-            for upload in waiting:
-                with suppress(RequestError, ContentionError):
-                    await self.uploads.find(upload.id)
-        except TusError as error:
-            _log.error("Completions that were not announced could not be looked for: %r", error)
+        waiting: list[Upload] = []
+        with logged("Completions that were not announced could not be looked for"):
+            waiting = await self.uploads.sweep()
+        if waiting:
+            await anyio.sleep(self.uploads.policy.announce_within.total_seconds())
+        for upload in waiting:
+            failed = f"Upload {upload.id}: its completion could not be announced"
+            with logged(failed), suppress(RequestError, ContentionError):
+                await self.uploads.find(upload.id)
 
     async def _drain(self) -> None:
         """Let running requests keep what they have, before the process ends. Some servers end it at once

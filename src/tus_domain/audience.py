@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import cast
+from weakref import WeakValueDictionary
 
 from tus_domain.events import AnnouncementDue, Event, UploadAnnounced, UploadCompleted
 from tus_domain.ports import Announcer, EventSink
@@ -17,16 +18,26 @@ __all__ = ["Audience"]
 _log = logging.getLogger(__name__)
 
 
+class _Announcement:
+    """One completion, as long as the sink keeps what it is to call when its audience has heard."""
+
+    def __init__(self, upload_id: UploadId) -> None:
+        self.upload_id = upload_id
+
+
 class Audience:
     """Those who listen to one ``EventSink``, or nobody. ``announced`` is called for each upload of whose
     completion they have heard, where they insist on that.
+
+    Only the sink knows whether they are hearing of one: as long as it keeps the ``done`` that it was given.
+    A sink that drops it uncalled, whatever happened, has given up, and the completion can be announced again.
     """
 
     def __init__(self, sink: EventSink | None, announced: Callable[[UploadId], Awaitable[None]]) -> None:
         self._sink = sink
         self._announcer = cast("Announcer", sink) if hasattr(sink, "announce") else None
         self._announced = announced
-        self._hearing: set[UploadId] = set()
+        self._hearing: WeakValueDictionary[UploadId, _Announcement] = WeakValueDictionary()
 
     @property
     def waits(self) -> bool:
@@ -44,17 +55,17 @@ class Audience:
         for event in events:
             try:
                 if isinstance(event, UploadCompleted) and self._announcer and upload.announce_by:
-                    self._hearing.add(upload.id)
-                    await self._announcer.announce(upload, partial(self._heard, upload.id))
+                    announcement = self._hearing[upload.id] = _Announcement(upload.id)
+                    await self._announcer.announce(upload, partial(self._heard, announcement))
                 elif not isinstance(event, AnnouncementDue | UploadAnnounced):
                     await self._sink.publish(event, upload)
             except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
-                self._hearing.discard(upload.id)
+                self._hearing.pop(upload.id, None)  # at once: the error may be kept, and the sink with it
                 # The bytes are kept and the client must hear so, whatever the audience does.
                 _log.exception("An event sink failed on %s of upload %s.", type(event).__name__, upload.id)
 
-    async def _heard(self, upload_id: UploadId) -> None:
+    async def _heard(self, announcement: _Announcement) -> None:
         try:
-            await self._announced(upload_id)
+            await self._announced(announcement.upload_id)
         finally:
-            self._hearing.discard(upload_id)
+            self._hearing.pop(announcement.upload_id, None)

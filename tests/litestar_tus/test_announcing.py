@@ -1,14 +1,18 @@
 """POST_FINISH: once in normal operation, and not missed if the process dies."""
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from anyio.abc import TaskStatus
+from litestar import Litestar
 from litestar.events import listener
 from litestar.events.emitter import SimpleEventEmitter
 
@@ -17,7 +21,7 @@ from tests.clients.processes import Server, free_port
 from tests.litestar_tus.asgi import END, created, exchange, http, offset_of, patch
 from tests.litestar_tus.service import VERSION, application, in_memory, serving
 from tus_adapters.memory import MemoryStorage
-from tus_domain import UploadId
+from tus_domain import Stored, UploadId
 
 SECONDS = 30  # in which a server must have come to it
 
@@ -165,6 +169,213 @@ async def test_a_listener_may_remove_or_move_the_upload(
     assert caplog.records == []
 
 
+class Broken(MemoryStorage):
+    """A storage of the application's own with a mistake in it: it fails in a way that no port knows."""
+
+    broken = ""
+    broken_later = ""
+    """What breaks when all uploads have been looked through."""
+
+    async def load(self, upload_id: UploadId, /) -> Stored:
+        self.fail_in("load")
+        return await super().load(upload_id)
+
+    async def scan(self) -> AsyncIterator[Stored]:
+        self.fail_in("scan")
+        async for stored in super().scan():
+            yield stored
+        self.broken = self.broken_later
+
+    def fail_in(self, call: str) -> None:
+        if self.broken == call:
+            raise RuntimeError("a mistake")
+
+
+@pytest.mark.anyio
+async def test_a_mistake_in_the_background_does_not_end_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+    storage = Broken()
+
+    @listener(TUSEvent.POST_FINISH)
+    async def hears(upload_info: UploadInfo) -> None:
+        heard.append(upload_info.id)
+        storage.broken = "load" if len(heard) == 1 else ""
+
+    plugin = in_memory(storage_backend=storage)
+    app = application(plugin, listeners=[hears])
+    async with app.lifespan():
+        first = await created(app, 0)
+        await anyio.wait_all_tasks_blocked()
+        storage.broken = ""
+        assert await untold(plugin, first), "it could not be recorded"
+        second = await created(app, 0)
+        await until(lambda: untold(plugin, second), False)
+
+    assert heard == [location.rpartition("/")[2] for location in (first, second)]
+    (record,) = caplog.records
+    assert heard[0] in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[0] is RuntimeError
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("broken", ["scan", "load"])
+async def test_nor_does_one_in_the_look_at_the_start(broken: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Either while it looks through all of them, or when it comes back to those that it found."""
+    storage, heard = Broken(), anyio.Event()
+
+    @listener(TUSEvent.POST_FINISH)
+    async def hangs(upload_info: UploadInfo) -> None:
+        await anyio.sleep_forever()
+
+    @listener(TUSEvent.POST_FINISH)
+    async def hears(upload_info: UploadInfo) -> None:
+        heard.set()
+
+    with anyio.move_on_after(0.2):  # it is killed
+        app = application(in_memory(storage_backend=storage), listeners=[hangs])
+        async with app.lifespan():
+            left = await created(app, 0)
+            await anyio.sleep_forever()
+    if broken == "scan":
+        storage.broken = broken
+    else:
+        storage.broken_later = broken
+    app = application(in_memory(storage_backend=storage, announce_within=0.1), listeners=[hears])
+    async with app.lifespan():
+        with anyio.fail_after(SECONDS):
+            while not caplog.records:  # noqa: ASYNC110 - a log tells nobody
+                await anyio.sleep(0.01)
+        storage.broken = ""
+        await created(app, 0)
+        with anyio.fail_after(SECONDS):
+            await heard.wait()
+
+    (record,) = caplog.records
+    assert (left.rpartition("/")[2] in record.getMessage()) == (broken == "load")
+    assert record.exc_info is not None
+    assert record.exc_info[0] is RuntimeError
+
+
+@pytest.mark.anyio
+async def test_what_an_end_of_the_application_cut_short_is_told_when_it_starts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the same process, which must not take it for being told still."""
+    monkeypatch.setattr("litestar_tus.plugin._DRAIN", 0.05)
+    heard: list[str] = []
+    release = anyio.Event()
+
+    @listener(TUSEvent.POST_FINISH)
+    async def slow(upload_info: UploadInfo) -> None:
+        heard.append(upload_info.id)
+        await release.wait()
+
+    @asynccontextmanager
+    async def releasing(app: Litestar) -> AsyncIterator[None]:
+        yield
+        release.set()  # when the plugin has ended already: Litestar would wait for ever
+
+    plugin = in_memory(announce_within=0.05, announce_missed=False)
+    app = application(plugin, listeners=[slow], lifespan=[releasing])
+    async with app.lifespan():
+        location = await created(app, 0)
+        await anyio.wait_all_tasks_blocked()
+    assert await untold(plugin, location)
+
+    async with app.lifespan():
+        await anyio.sleep(0.05)
+        assert await offset_of(app, location) == 0
+        await until(lambda: untold(plugin, location), False)
+
+    assert heard == [location.rpartition("/")[2]] * 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio a task is cancelled with all around it
+async def test_a_listener_that_was_cancelled_has_not_heard() -> None:
+    heard: list[str] = []
+
+    @listener(TUSEvent.POST_FINISH)
+    async def cancelled(upload_info: UploadInfo) -> None:
+        heard.append(upload_info.id)
+        if len(heard) == 1:
+            raise asyncio.CancelledError  # as from a task that it waits for, which somebody has cancelled
+
+    plugin = in_memory(announce_within=0.05, announce_missed=False)
+    app = application(plugin, listeners=[cancelled])
+    async with app.lifespan():
+        location = await created(app, 0)
+        await anyio.wait_all_tasks_blocked()
+        assert await untold(plugin, location)
+        assert not plugin._events.announcing, "the application's end would wait for it"
+    async with app.lifespan():  # which Litestar's emitter needs: its tasks are all cancelled then
+        await anyio.sleep(0.05)
+        assert await offset_of(app, location) == 0
+        await until(lambda: untold(plugin, location), False)
+
+    assert len(heard) == 2
+
+
+@pytest.mark.anyio
+async def test_who_cannot_be_told_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[str] = []
+
+    class Unreliable(SimpleEventEmitter):
+        __slots__ = ()
+
+        def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
+            taken.append(event_id)
+            if len(taken) == 1:
+                raise ConnectionError("the broker is down")
+
+    @listener(TUSEvent.POST_FINISH)
+    async def elsewhere(upload_info: UploadInfo) -> None: ...
+
+    plugin = in_memory(announce_within=0.05)
+    app = application(plugin, listeners=[elsewhere], event_emitter_backend=Unreliable)
+    async with app.lifespan():
+        location = await created(app, 0)
+        assert not plugin._events.announcing
+        assert "the broker is down" in caplog.text
+        await anyio.sleep(0.05)
+        assert await offset_of(app, location) == 0
+        await until(lambda: untold(plugin, location), False)
+
+    assert taken == [TUSEvent.POST_FINISH] * 2
+
+
+@pytest.mark.anyio
+async def test_of_two_applications_the_end_of_one_leaves_the_other() -> None:
+    """The one that started last is told."""
+    heard: list[str] = []
+
+    @listener(TUSEvent.POST_FINISH)
+    async def hears(upload_info: UploadInfo) -> None:
+        heard.append(upload_info.id)
+
+    plugin = in_memory()
+    first, second = application(plugin, listeners=[hears]), application(plugin, listeners=[hears])
+    ended = anyio.Event()
+
+    async def run_first(*, task_status: TaskStatus[None]) -> None:
+        async with first.lifespan():
+            task_status.started()
+            await ended.wait()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(run_first)
+        async with second.lifespan():
+            ended.set()
+            await anyio.wait_all_tasks_blocked()
+            assert first.event_emitter.listeners[TUSEvent.POST_FINISH] == {hears}
+            location = await created(second, 0)
+            await until(lambda: untold(plugin, location), False)
+        assert second.event_emitter.listeners[TUSEvent.POST_FINISH] == {hears}
+
+    assert heard == [location.rpartition("/")[2]]
+
+
 def test_another_emitter_is_believed(backend: str) -> None:
     taken: list[str] = []
 
@@ -211,6 +422,20 @@ def test_an_application_can_be_started_again(backend: str) -> None:
         anyio.run(once, backend=backend)
     assert len(set(heard)) == len(heard) == 6
     assert next(iter(app.event_emitter.listeners[TUSEvent.POST_FINISH])) is hears
+
+
+@pytest.mark.anyio
+async def test_an_application_that_fails_gets_its_listeners_back() -> None:
+    @listener(TUSEvent.POST_FINISH)
+    async def hears(upload_info: UploadInfo) -> None: ...
+
+    app = application(in_memory(), listeners=[hears])
+    with pytest.raises(BaseExceptionGroup):
+        async with app.lifespan():
+            assert hears not in app.event_emitter.listeners[TUSEvent.POST_FINISH]
+            raise RuntimeError("the application's")
+
+    assert app.event_emitter.listeners[TUSEvent.POST_FINISH] == {hears}
 
 
 APP = """

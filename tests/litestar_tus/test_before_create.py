@@ -1,7 +1,7 @@
 """before_create: the application may change what is about to be created, or refuse it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -44,6 +44,28 @@ def test_it_may_change_what_is_created(
     assert service.head(location).headers["upload-expires"] == "Fri, 01 Jan 2100 00:00:00 GMT"
     assert service.head(location).headers["upload-metadata"] == "name YQ=="
     assert service.append(location, 2, b"llo").status_code == 204
+
+
+class Zulu(tzinfo):
+    """UTC by another name, as that of ``zoneinfo``."""
+
+    def utcoffset(self, dt: datetime | None, /) -> timedelta:
+        return timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "expires",
+    [SOON.replace(tzinfo=Zulu()), SOON.astimezone(timezone(timedelta(hours=2)))],
+    ids=["UTC", "+2"],
+)
+def test_an_expiry_may_be_said_in_any_zone(serve: Callable[..., Service], expires: datetime) -> None:
+    service = serve(before_create=lambda request, upload: evolve(upload, expires_at=expires))
+
+    location = service.upload(5)
+
+    assert stored(service, location).expires_at.tzinfo is UTC, "it is what listeners are promised"
+    answers = [service.append(location, 0, b"he"), service.head(location)]
+    assert [answer.headers["upload-expires"] for answer in answers] == ["Fri, 01 Jan 2100 00:00:00 GMT"] * 2
 
 
 def test_it_may_leave_it_as_it_is(serve: Callable[..., Service]) -> None:
@@ -123,6 +145,13 @@ def test_an_id_that_is_taken_is_refused(serve: Callable[..., Service]) -> None:
     assert service.bytes_of(location) == b"hello"
 
 
+class Nowhere(tzinfo):
+    """A zone that does not say how far from UTC it is: a time in it is as good as naive."""
+
+    def utcoffset(self, dt: datetime | None, /) -> None:
+        return None
+
+
 @both
 @pytest.mark.parametrize(
     "rubbish",
@@ -137,6 +166,7 @@ def test_an_id_that_is_taken_is_refused(serve: Callable[..., Service]) -> None:
         lambda upload: evolve(upload, max_size=-1),
         lambda upload: evolve(upload, owner=7),
         lambda upload: evolve(upload, expires_at=SOON.replace(tzinfo=None)),
+        lambda upload: evolve(upload, expires_at=SOON.replace(tzinfo=Nowhere())),
     ],
 )
 def test_rubbish_creates_nothing(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 from attrs import evolve
 
@@ -157,6 +158,37 @@ async def test_listeners_may_take_longer_while_the_process_lives() -> None:
     await rig.uploads.sweep()
     await listeners.hear()
     await rig.find()
+
+    assert len(listeners.announced) == 1
+    assert await rig.stored() == COMPLETE
+
+
+async def test_listeners_that_will_never_have_heard_are_told_again() -> None:
+    """Whoever was to call ``done`` has dropped it."""
+    rig, listeners = a_rig()
+    await rig.create(Pieces(b"abc"), length=3)
+    listeners.done.clear()
+
+    await rig.find()
+    assert len(listeners.announced) == 1, "it is not late yet"
+    rig.clock.advance(timedelta(seconds=WITHIN))
+    await rig.find()
+    await listeners.hear()
+
+    assert len(listeners.announced) == 2
+    assert await rig.stored() == COMPLETE
+
+
+async def test_listeners_that_have_heard_are_not_told_again_while_that_is_recorded() -> None:
+    rig, listeners = a_rig()
+    await rig.create(Pieces(b"abc"), length=3)
+    rig.clock.advance(timedelta(seconds=WITHIN))
+
+    # The lock is what the recording waits for.
+    async with anyio.create_task_group() as tasks, rig.locks.hold(ID):
+        tasks.start_soon(listeners.hear)
+        await anyio.wait_all_tasks_blocked()
+        assert await rig.find() == await rig.stored()
 
     assert len(listeners.announced) == 1
     assert await rig.stored() == COMPLETE
