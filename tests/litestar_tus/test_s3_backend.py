@@ -8,7 +8,9 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
-from litestar_tus.backends.s3 import S3StorageBackend, make_client
+from litestar_tus.backends.s3 import S3StorageBackend, described, make_client
+from tests.tus_domain.examples import an_upload
+from tus_domain import Metadata
 
 MIB = 1024 * 1024
 ACCESS = {"region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
@@ -56,3 +58,33 @@ def test_there_is_memory_for_one_part_at_least(memory: int) -> None:
         S3StorageBackend(client, bucket="b", part_size=6 * MIB, memory=memory)
 
     S3StorageBackend(client, bucket="b", part_size=6 * MIB, memory=6 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("said", "options"),
+    [
+        ({}, {}),
+        ({"filetype": b"image/png"}, {"ContentType": "image/png"}),
+        ({"filetype": b"image/png\r\nX-Evil: 1"}, {}),
+        ({"filetype": b"png"}, {}),
+        ({"filename": b"a.txt"}, {"ContentDisposition": 'attachment; filename="a.txt"'}),
+        ({"filename": b"/etc/passwd"}, {"ContentDisposition": 'attachment; filename="passwd"'}),
+        ({"filename": b"folder/"}, {"ContentDisposition": "attachment"}),
+        ({"filename": b""}, {}),
+        (
+            {"filename": "invoice\u202e\x85fdp.exe".encode()},
+            {"ContentDisposition": 'attachment; filename="invoicefdp.exe"'},
+        ),
+        (
+            {"filename": "Größe".encode(), "filetype": b" text/plain "},
+            {
+                "ContentType": "text/plain",
+                "ContentDisposition": "attachment; filename=\"Gr__e\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe",
+            },
+        ),
+    ],
+)
+def test_an_object_is_described_by_what_its_client_said(
+    said: dict[str, bytes], options: dict[str, str]
+) -> None:
+    assert described(an_upload(metadata=Metadata.of(said))) == options
