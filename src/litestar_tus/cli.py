@@ -159,6 +159,12 @@ def main() -> None:
     help="Let whoever knows its address download a complete upload.",
 )
 @click.option(
+    "--remove-partials/--keep-partials",
+    default=False,
+    envvar="TUS_REMOVE_PARTIALS",
+    help="Delete partial uploads once a final one has their bytes.",
+)
+@click.option(
     "--absolute-location/--relative-location",
     default=False,
     envvar="TUS_ABSOLUTE_LOCATION",

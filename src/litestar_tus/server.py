@@ -77,6 +77,7 @@ class Settings:
     page: bool = True
     access_log: bool = False
     downloads: bool = False
+    remove_partials: bool = False
     absolute_location: bool = False
     trusted_proxies: str = ""
     s3_bucket: str | None = None
@@ -101,6 +102,7 @@ class Settings:
             storage_backend=self._storage(),
             idle_timeout=self.idle_timeout,
             downloads=self.downloads,
+            remove_partials=self.remove_partials,
             absolute_location=self.absolute_location,
             trusted_proxies=[name for part in self.trusted_proxies.split(",") if (name := part.strip())],
         )
@@ -120,7 +122,11 @@ class Settings:
                 finished_dir=self.finished_dir,
                 file_name=None if self.finished_dir is None else original_name,
             )
-        from litestar_tus.backends.s3 import S3StorageBackend, make_client  # noqa: PLC0415 - an extra's
+        from litestar_tus.backends.s3 import (  # noqa: PLC0415 - an extra's
+            S3StorageBackend,
+            described,
+            make_client,
+        )
 
         return S3StorageBackend(
             make_client(endpoint_url=self.s3_endpoint, region_name=self.s3_region),
@@ -128,6 +134,7 @@ class Settings:
             key_prefix=self.s3_prefix,
             part_size=self.s3_part_size,
             memory=self.s3_memory,
+            object_options=described,
         )
 
 

@@ -75,9 +75,10 @@ def ask(
         return peer.answer()
 
 
-def create(endpoint: str, length: int) -> str:
-    """The URL of a new upload."""
-    answer = ask("POST", endpoint, {**TUS, "Upload-Length": str(length)})
+def create(endpoint: str, length: int, **more: str) -> str:
+    """The URL of a new upload. Underscores in the names of further headers stand for hyphens."""
+    named = {name.replace("_", "-"): value for name, value in more.items()}
+    answer = ask("POST", endpoint, {**TUS, "Upload-Length": str(length), **named})
     assert answer.status == 201, answer
     return urljoin(endpoint, answer.headers["location"])
 

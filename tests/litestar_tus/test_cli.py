@@ -31,6 +31,7 @@ OPTIONS = [
     "page",
     "access-log",
     "downloads",
+    "remove-partials",
     "absolute-location",
     "trusted-proxies",
     "s3-bucket",
@@ -83,7 +84,8 @@ def test_each_option_is_explained_with_its_default() -> None:
 
     assert result.exit_code == 0
     for name in OPTIONS:
-        (explained,) = re.findall(rf"--{name} (?:/ --(?:no|relative)-\w+|[A-Z\[]).*?\[default: .*?\]", text)
+        either = r"(?:/ --(?:no|keep|relative)-\w+|[A-Z\[])"
+        (explained,) = re.findall(rf"--{name} {either}.*?\[default: .*?\]", text)
         assert re.search(r"[A-Z][a-z ]+.*\. \[default: ", explained), f"no sentence: {explained}"
     for part in (
         "[default: 127.0.0.1]",
@@ -130,6 +132,7 @@ def test_the_defaults(served: list[Settings]) -> None:
         page=True,
         access_log=False,
         downloads=False,
+        remove_partials=False,
         absolute_location=False,
         trusted_proxies="",
         s3_bucket=None,
@@ -164,6 +167,7 @@ ALL = Settings(
     page=False,
     access_log=True,
     downloads=True,
+    remove_partials=True,
     absolute_location=True,
     **{name.replace("-", "_"): value for name, (_, value) in GIVEN.items()},  # type: ignore[arg-type]
 )
@@ -172,7 +176,8 @@ ALL = Settings(
 def test_every_option_arrives(served: list[Settings]) -> None:
     options = [text for name, (given, _) in GIVEN.items() for text in (f"--{name}", given)]
 
-    result = serve(*options, "--no-page", "--access-log", "--downloads", "--absolute-location")
+    on = ("--no-page", "--access-log", "--downloads", "--remove-partials", "--absolute-location")
+    result = serve(*options, *on)
 
     assert (result.exit_code, served) == (0, [ALL])
 
@@ -190,7 +195,7 @@ def test_every_option_can_come_from_the_environment(served: list[Settings]) -> N
     variables = {f"TUS_{name.upper().replace('-', '_')}": given for name, (given, _) in GIVEN.items()}
 
     switches = {"TUS_PAGE": "false", "TUS_ACCESS_LOG": "1", "TUS_DOWNLOADS": "1"}
-    switches["TUS_ABSOLUTE_LOCATION"] = "1"
+    switches |= {"TUS_ABSOLUTE_LOCATION": "1", "TUS_REMOVE_PARTIALS": "1"}
     result = serve(**variables, **switches, TUS_DIR="there")
 
     assert (result.exit_code, served) == (0, [evolve(ALL, directory=Path("there"))])

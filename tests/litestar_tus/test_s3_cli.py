@@ -138,7 +138,7 @@ def test_uploads_go_to_the_bucket(served: Server, ministack_server: Store) -> No
 
 @pytest.mark.servers
 def test_objects_are_what_their_clients_said(served: Server, ministack_server: Store) -> None:
-    url = create(served.endpoint, 5, **{"Upload-Metadata": "filename YS9iLnBuZw==,filetype aW1hZ2UvcG5n"})
+    url = create(served.endpoint, 5, Upload_Metadata="filename YS9iLnBuZw==,filetype aW1hZ2UvcG5n")
 
     assert append(url, 0, b"hello").status == 204
 

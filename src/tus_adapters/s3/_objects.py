@@ -13,7 +13,8 @@ __all__ = ["content_disposition", "described"]
 
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII | re.IGNORECASE)
 _PLAIN = re.compile(r"[^ !#-\[\]-~]", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Control characters, and those that turn the direction of what follows, so that a name looks like another.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def described(upload: Upload) -> Options:
@@ -35,7 +36,9 @@ def content_disposition(name: str) -> str:
     """A ``Content-Disposition`` that has a browser save the object under that name, whatever its letters
     (RFC 6266). Only the name: what looks like a path is cut to its end.
     """
-    name = _CONTROL.sub("", re.split(r"[/\\]", name)[-1])[:255]
+    name = _UNSEEN.sub("", re.split(r"[/\\]", name)[-1]).strip()[:255]
+    if not name.strip("."):
+        return "attachment"
     plain = _PLAIN.sub("_", name)
     disposition = f'attachment; filename="{plain}"'
     return disposition if plain == name else f"{disposition}; filename*=UTF-8''{quote(name, safe='')}"
