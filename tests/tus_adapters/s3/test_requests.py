@@ -223,5 +223,6 @@ async def test_the_last_of_the_parts_that_a_final_upload_waits_for(counted: Coun
     assert (await counted.node.uploads.find(last)).complete
     own = sum(call.key.startswith(f"{PREFIX}{last}") for call in counted.calls)
     assert counted.cost[1] == 1  # who waits
-    # The final upload's record; record and object of the other source; parts; claim, frozen, completed, done.
-    assert len(counted.calls) - own == 1 + 2 + 6 + 4
+    # The records of the final upload and of the other source, before its lock is asked for and under it; that
+    # source's object; parts; claim, frozen, completed, done.
+    assert len(counted.calls) - own == 2 * (1 + 1) + 1 + 6 + 4
