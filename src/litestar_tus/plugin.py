@@ -21,7 +21,7 @@ from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
 from litestar_tus._pauses import Pauses
 from litestar_tus._routes import routes
-from litestar_tus.backends import compose, new_id
+from litestar_tus.backends import compose, default_storage, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
 from tus_domain import Downloads, Upload, Uploads
@@ -47,12 +47,9 @@ class TUSPlugin(InitPlugin):
         self.config = config or TUSConfig()
         self._events = LitestarEvents()
         self._pauses = Pauses()
+        self._storage = self.config.storage_backend or default_storage(self.config.upload_dir)
         self.uploads, self.downloads = compose(
-            self.config.storage_backend,
-            self.config.locks,
-            self.config.policy(),
-            self._events,
-            upload_dir=self.config.upload_dir,
+            self._storage, self.config.locks, self.config.policy(), self._events
         )
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -72,7 +69,7 @@ class TUSPlugin(InitPlugin):
     @asynccontextmanager
     async def _run(self, app: Litestar) -> AsyncGenerator[None]:
         """What goes on beside the requests, from the application's start to its end."""
-        if (check := getattr(self.config.storage_backend, "check", None)) is not None:
+        if (check := getattr(self._storage, "check", None)) is not None:
             await check()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
             with self._events.telling(app, tasks):

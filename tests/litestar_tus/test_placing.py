@@ -135,13 +135,20 @@ def test_nothing_is_served_from_directories_that_cannot_work(tmp_path: Path, bac
     (tmp_path / "uploads" / "old.info").write_bytes(b"{}")
     storage = FileStorageBackend(tmp_path / "uploads", record_dir=tmp_path / "records")
 
-    with (
-        pytest.raises(BaseExceptionGroup) as caught,
-        serving(TUSPlugin(TUSConfig(storage_backend=storage)), backend=backend),
-    ):
+    assert_does_not_start(TUSConfig(storage_backend=storage), r"Move the files \*\.info", backend)
+
+
+def test_nor_from_one_that_is_the_other_way_round_by_default(tmp_path: Path, backend: str) -> None:
+    (tmp_path / "00.d").mkdir()
+
+    assert_does_not_start(TUSConfig(upload_dir=tmp_path), "sharded=True", backend)
+
+
+def assert_does_not_start(config: TUSConfig, why: str, backend: str) -> None:
+    with pytest.raises(BaseExceptionGroup) as caught, serving(TUSPlugin(config), backend=backend):
         pass
 
-    assert caught.group_contains(DirectoriesUnfitError, match=r"Move the files \*\.info")
+    assert caught.group_contains(DirectoriesUnfitError, match=why)
 
 
 # --- names by the client ---------------------------------------------------------------------------

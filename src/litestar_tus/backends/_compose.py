@@ -1,4 +1,4 @@
-"""Compose: build ``Uploads`` and ``Downloads`` from what a configuration names and leaves open."""
+"""Compose: what a configuration leaves open, and ``Uploads`` and ``Downloads`` over it all."""
 
 from __future__ import annotations
 
@@ -12,22 +12,15 @@ from tus_adapters.ids import random_id
 from tus_adapters.locks import MemoryLocks
 from tus_domain import Downloads, EventSink, Locks, Policy, Storage, UploadId, Uploads
 
-__all__ = ["compose", "new_id"]
+__all__ = ["compose", "default_storage", "new_id"]
 
 
 def compose(
-    storage: Storage | None,
-    locks: Locks | None,
-    policy: Policy,
-    events: EventSink,
-    *,
-    upload_dir: str | os.PathLike[str],
+    storage: Storage, locks: Locks | None, policy: Policy, events: EventSink
 ) -> tuple[Uploads, Downloads]:
-    """Uploads and downloads over ``storage``, or over files in ``upload_dir``. A storage may bring locks of
-    its own, and say how often running appends are to be committed.
+    """Uploads and downloads over ``storage``, which may bring locks of its own, and say how often running
+    appends are to be committed.
     """
-    if storage is None:
-        storage = FileStorageBackend(upload_dir)
     own: Locks | None = getattr(storage, "locks", None)
     policy = evolve(
         policy,
@@ -37,6 +30,11 @@ def compose(
     clock = SystemClock()
     uploads = Uploads(storage, locks or own or MemoryLocks(), clock, policy, events=events)
     return uploads, Downloads(storage, clock)
+
+
+def default_storage(upload_dir: str | os.PathLike[str]) -> Storage:
+    """Where uploads are kept if no storage is named: in files."""
+    return FileStorageBackend(upload_dir)
 
 
 def new_id() -> UploadId:
