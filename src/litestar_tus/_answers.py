@@ -7,11 +7,11 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from attrs import frozen
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
 from tus_domain import Upload
 
-__all__ = ["Answer", "expiry_headers", "offset_headers", "state_headers"]
+__all__ = ["Answer", "offset_headers", "start", "state_headers"]
 
 
 @frozen
@@ -24,9 +24,14 @@ class Answer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's form
         """Send it."""
-        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in self.headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": raw})
+        await send(start(self.status, self.headers))
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def start(status: int, headers: Mapping[str, str]) -> HTTPResponseStartEvent:
+    """How a response begins, in ASGI."""
+    raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": raw}
 
 
 def offset_headers(upload: Upload) -> dict[str, str]:
@@ -34,11 +39,11 @@ def offset_headers(upload: Upload) -> dict[str, str]:
     (T-EXP-03). A final upload has no offset before it is complete (T-CONC-13).
     """
     if upload.final and not upload.complete:
-        return expiry_headers(upload)
-    return {"upload-offset": str(upload.offset)} | expiry_headers(upload)
+        return _expiry_headers(upload)
+    return {"upload-offset": str(upload.offset)} | _expiry_headers(upload)
 
 
-def expiry_headers(upload: Upload) -> dict[str, str]:
+def _expiry_headers(upload: Upload) -> dict[str, str]:
     """When the upload expires, if it does: rounded down to what the format can say (T-EXP-07)."""
     if upload.expires_at is None or upload.complete:
         return {}

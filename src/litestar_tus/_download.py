@@ -9,7 +9,7 @@ import anyio
 from attrs import frozen
 from litestar.types import Receive, Scope, Send
 
-from litestar_tus._answers import Answer
+from litestar_tus._answers import Answer, start
 from litestar_tus._headers import RequestHeaders
 from litestar_tus._ranges import PreconditionFailedError, Range, matches, requested
 from litestar_tus._representation import representation_headers
@@ -79,8 +79,7 @@ class DownloadAnswer:
             except TusError as error:
                 await self._refuse(error)(scope, receive, send)
                 return
-            raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in self.headers.items()]
-            await send({"type": "http.response.start", "status": self.status, "headers": raw})
+            await send(start(self.status, self.headers))
             while piece is not None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await anext(pieces, None)

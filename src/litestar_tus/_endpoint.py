@@ -27,6 +27,7 @@ from litestar_tus._problems import (
 )
 from litestar_tus._proxies import Origins, networks
 from litestar_tus._representation import representation_headers
+from litestar_tus._routes import offered
 from litestar_tus.config import TUSConfig
 from tus_domain import (
     MAX_LENGTH,
@@ -77,16 +78,14 @@ class Endpoint:
         self._origins = Origins(networks(config.trusted_proxies)) if config.absolute_location else None
         self.discovery = _discovery(uploads)
         """The headers that tell what is offered."""
-        self._collection = self._served({HTTPMethod.POST: (Extension.CREATION, self._create)})
-        self._resource = self._served(
-            {
-                HTTPMethod.HEAD: (None, self._head),
-                HTTPMethod.PATCH: (None, self._patch),
-                HTTPMethod.DELETE: (Extension.TERMINATION, self._delete),
-            }
-        )
-        if self._shows:
-            self._resource[HTTPMethod.GET] = self._get
+        resource = {
+            HTTPMethod.HEAD: self._head,
+            HTTPMethod.PATCH: self._patch,
+            HTTPMethod.DELETE: self._delete,
+            HTTPMethod.GET: self._get,
+        }
+        self._collection = _served({HTTPMethod.POST: self._create}, config)
+        self._resource = _served(resource, config)
 
     async def handle(
         self, request: Request[Any, Any, Any], given: Mapping[str, Any]
@@ -152,7 +151,7 @@ class Endpoint:
         value = exchange.headers.one("upload-concat")
         if value is None:
             return None
-        self._uploads.policy.require(Extension.CONCATENATION)
+        self._uploads.policy.require(Extension.CONCATENATION)  # before what is said in its language is read
         return read_concat(value, exchange.collection())
 
     async def _join(self, exchange: Exchange, concatenation: Concatenation) -> Answer:
@@ -215,15 +214,6 @@ class Endpoint:
         except InvalidUploadIdError as error:
             raise MisuseError(f"id_factory made {made!r}, which is no upload id") from error
 
-    def _served(self, handlers: Mapping[str, tuple[Extension | None, Handler]]) -> dict[str, Handler]:
-        """The methods whose extensions are offered."""
-        offered = self._uploads.policy.extensions
-        return {
-            method: handler
-            for method, (needs, handler) in handlers.items()
-            if needs is None or needs in offered
-        }
-
 
 def _created(exchange: Exchange, upload: Upload) -> Answer:
     where = {"location": exchange.location(upload.id), "content-length": "0"}
@@ -231,6 +221,10 @@ def _created(exchange: Exchange, upload: Upload) -> Answer:
 
 
 Handler = Callable[[Exchange], Awaitable[Answer | DownloadAnswer]]
+
+
+def _served(handlers: Mapping[HTTPMethod, Handler], config: TUSConfig) -> dict[str, Handler]:
+    return {method: handler for method, handler in handlers.items() if offered(method, config)}
 
 
 def _refusal(exchange: Exchange, error: TusError) -> Answer:

@@ -14,7 +14,7 @@ from litestar.types import ASGIApp
 from litestar_tus.config import TUSConfig
 from tus_domain import Extension
 
-__all__ = ["routes"]
+__all__ = ["offered", "routes"]
 
 Handle = Callable[..., Awaitable[ASGIApp]]
 
@@ -30,33 +30,37 @@ def _answers(said: dict[str, str]) -> type[Operation]:
     return Answers
 
 
+_NEEDS = {HttpMethod.POST: Extension.CREATION, HttpMethod.DELETE: Extension.TERMINATION}
 _COLLECTION = {
     HttpMethod.POST: (
-        Extension.CREATION,
         "Begin an upload",
         _answers({"201": "The upload is at Location, and has Upload-Offset bytes."}),
     ),
 }
 _RESOURCE = {
     HttpMethod.GET: (
-        None,
         "Download an upload",
         _answers(
             {"200": "All bytes of the complete upload.", "206": "Those bytes that Range asked for."},
         ),
     ),
     HttpMethod.HEAD: (
-        None,
         "Ask how an upload stands",
         _answers({"200": "The upload has Upload-Offset bytes of Upload-Length."}),
     ),
     HttpMethod.PATCH: (
-        None,
         "Append bytes to an upload",
         _answers({"204": "The bytes are kept, up to Upload-Offset."}),
     ),
-    HttpMethod.DELETE: (Extension.TERMINATION, "End an upload", _answers({"204": "The upload is gone."})),
+    HttpMethod.DELETE: ("End an upload", _answers({"204": "The upload is gone."})),
 }
+
+
+def offered(method: str, config: TUSConfig) -> bool:
+    """Whether ``method`` of the protocol is served with this configuration."""
+    if method == HttpMethod.GET:
+        return config.downloads
+    return method not in _NEEDS or _NEEDS[HttpMethod(method)] in config.extensions
 
 
 def routes(config: TUSConfig, handle: Handle) -> list[HTTPRouteHandler]:
@@ -69,16 +73,11 @@ def routes(config: TUSConfig, handle: Handle) -> list[HTTPRouteHandler]:
         return [_route(config, handle, [prefix, resource], list(HttpMethod), name=f"tus:{prefix}")]
     shown: list[HTTPRouteHandler] = []
     for path, described in ((prefix, _COLLECTION), (resource, _RESOURCE)):
-        offered = {
-            method: (summary, operation)
-            for method, (needs, summary, operation) in described.items()
-            if (needs is None or needs in config.extensions)
-            and (config.downloads or method != HttpMethod.GET)
-        }
+        served = {method: told for method, told in described.items() if offered(method, config)}
         # First the handler that has OPTIONS: Litestar adds one of its own where it finds none.
-        others = [method for method in HttpMethod if method not in offered]
+        others = [method for method in HttpMethod if method not in served]
         shown.append(_route(config, handle, [path], others, name=f"tus:{path}"))
-        for method, (summary, operation) in offered.items():
+        for method, (summary, operation) in served.items():
             more = {"summary": summary, "operation_class": operation, "include_in_schema": True}
             more["operation_id"] = f"{summary} {prefix}".title().replace("/", " ").replace(" ", "")
             shown.append(_route(config, handle, [path], [method], **more))
