@@ -109,6 +109,13 @@ def main() -> None:
 )
 @_EXPIRY
 @click.option(
+    "--sweep-every",
+    type=Duration(),
+    default="24h",
+    envvar="TUS_SWEEP_EVERY",
+    help="How often to look for expired uploads and remove them, or never.",
+)
+@click.option(
     "--fsync",
     type=click.Choice(["never", "completion", "commit"]),
     default="completion",

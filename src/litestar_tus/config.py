@@ -161,6 +161,11 @@ class TUSConfig:
     """Whether to look through all uploads at the start, if anybody listens to ``POST_FINISH``, for those that
     were complete when a process died and of which listeners have not heard.
     """
+    sweep_interval: float | None = field(default=86400, validator=_or_none(_number(0.001, _CENTURY)))
+    """About how many seconds pass between two looks through all uploads, by each process: expired ones are
+    removed, completions that nobody announced are, and the storage clears up. ``None``: never; then call
+    ``plugin.uploads.sweep()`` at times. A look reads every upload's record.
+    """
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
     remove_partials: bool = field(default=False, validator=instance_of(bool))

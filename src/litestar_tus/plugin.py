@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
@@ -74,16 +75,27 @@ class TUSPlugin(InitPlugin):
         async with anyio.create_task_group() as tasks:
             with self._events.telling(app, tasks):
                 tasks.start_soon(self._pauses.run)
-                if self.config.announce_missed and self._events.wants_completions():
-                    tasks.start_soon(self._sweep)
+                tasks.start_soon(self._sweep_at_times)
                 yield
                 await self._drain()
             tasks.cancel_scope.cancel()
 
+    async def _sweep_at_times(self) -> None:
+        if self.config.announce_missed and self._events.wants_completions():
+            await self._sweep()
+        if (interval := self.config.sweep_interval) is None:
+            return
+        # Processes that were started together are not to sweep together, and one that never lives for long
+        # is to come to it as well.
+        await anyio.sleep(interval * random.random())  # noqa: S311 - nobody gains by guessing it
+        while True:
+            await self._sweep()
+            await anyio.sleep(interval * random.uniform(0.75, 1.25))  # noqa: S311
+
     async def _sweep(self) -> None:
-        """Announce the completions that a process did not come to, which has died."""
+        """See to what nobody came to do, and to what a process did not come to, which has died."""
         waiting: list[Upload] = []
-        with logged("Completions that were not announced could not be looked for"):
+        with logged("What was left undone could not all be seen to"):
             waiting = await self.uploads.sweep()
         if waiting:
             await anyio.sleep(self.uploads.policy.announce_within.total_seconds())

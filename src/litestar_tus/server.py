@@ -67,6 +67,7 @@ class Settings:
     prefix: str = "/files"
     max_size: int | None = None
     expire_after: timedelta | None = timedelta(days=1)
+    sweep_every: timedelta | None = timedelta(days=1)
     fsync: str = "completion"
     record_dir: Path | None = None
     sharded: bool = False
@@ -99,6 +100,7 @@ class Settings:
             path_prefix=self.prefix,
             max_size=self.max_size,
             expiration_seconds=None if self.expire_after is None else self.expire_after.total_seconds(),
+            sweep_interval=None if self.sweep_every is None else self.sweep_every.total_seconds(),
             storage_backend=self._storage(),
             idle_timeout=self.idle_timeout,
             downloads=self.downloads,

@@ -18,6 +18,7 @@ __all__ = [
     "UploadAnnounced",
     "UploadCompleted",
     "UploadCreated",
+    "UploadExpired",
     "UploadFinalising",
     "UploadTerminated",
 ]
@@ -85,6 +86,11 @@ class UploadTerminated:
     """The client ended the upload; its bytes are gone."""
 
 
+@frozen
+class UploadExpired:
+    """The upload was unfinished past its time; its bytes are gone (T-EXP-06)."""
+
+
 Event = (
     UploadCreated
     | LengthDeclared
@@ -94,4 +100,5 @@ Event = (
     | AnnouncementDue
     | UploadAnnounced
     | UploadTerminated
+    | UploadExpired
 )

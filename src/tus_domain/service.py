@@ -24,13 +24,20 @@ from tus_domain.errors import (
     UploadTooLargeError,
     VersionConflictError,
 )
-from tus_domain.events import AnnouncementDue, Event, OffsetAdvanced, UploadAnnounced, UploadCompleted
+from tus_domain.events import (
+    AnnouncementDue,
+    Event,
+    OffsetAdvanced,
+    UploadAnnounced,
+    UploadCompleted,
+    UploadExpired,
+)
 from tus_domain.finals import Finals
 from tus_domain.joining import can_concatenate
 from tus_domain.policy import Policy
 from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
 from tus_domain.recording import Recorder
-from tus_domain.sweeping import sweep
+from tus_domain.sweeping import Duty, sweep
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
@@ -177,10 +184,7 @@ class Uploads:
             events = decide.terminate(stored.upload, self._clock.now(), self._policy)
             if hooks.before_terminate is not None:
                 await hooks.before_terminate(stored.upload)
-            await self._storage.delete(stored)
-            upload = stored.upload.apply_all(events)
-            await self._audience.tell(events, upload)
-            return upload
+            return await self._remove(stored, events)
 
     async def announced(self, upload_id: UploadId) -> None:
         """Take down that whoever wanted to hear of the upload's completion has heard.
@@ -195,14 +199,34 @@ class Uploads:
                     await self._recorder.record(staging, stored.upload, (UploadAnnounced(),))
 
     async def sweep(self) -> list[Upload]:
-        """Look through all uploads, and announce the completions that were not announced in time: the process
-        that was to do it has died. Does nothing where nobody wants to hear of them.
+        """Look through all uploads, and do what nobody came to do: remove the unfinished ones that have
+        expired, and announce the completions that were not announced in time, since the process that was to
+        do it has died. A storage clears up on the way. Harmless if several do it at a time.
 
         :returns: those that somebody may be announcing at this moment. ``find`` them after their
-            ``announce_by``: if they still are there then, that announces them.
-        :raises StorageError: the storage failed.
+            ``announce_by``: if they still are there then, that announces them. None where nobody wants to
+            hear.
+        :raises StorageError: the storage failed. What could be done is done.
         """
-        return await sweep(self._storage, self._unheard, self.find) if self._audience.waits else []
+        waiting = await sweep(self._storage, self._undone)
+        return waiting if self._audience.waits else []
+
+    def _undone(self, upload: Upload) -> Duty | None:
+        if upload.expired(self._clock.now()):
+            return self._expire
+        return self.find if self._unheard(upload) else None
+
+    async def _expire(self, upload_id: UploadId) -> None:
+        async with self._locks.hold(upload_id):
+            stored = await self._storage.load(upload_id)
+            if stored.upload.expired(self._clock.now()):
+                await self._remove(stored, (UploadExpired(),))
+
+    async def _remove(self, stored: Stored, events: tuple[Event, ...]) -> Upload:
+        await self._storage.delete(stored)
+        upload = stored.upload.apply_all(events)
+        await self._audience.tell(events, upload)
+        return upload
 
     def stop(self) -> None:
         """Ask every running body to end early, because the process is about to. What came is kept."""

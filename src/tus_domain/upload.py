@@ -4,7 +4,7 @@ Theory of operation
 ===================
 An upload lives through *phases*. It is RECEIVING until all of its bytes are kept; then it is FINALISING while
 the application's hooks and the storage's own assembling run; then it is COMPLETE. From any of them the client
-can end it: TERMINATED.
+can end it, and so does its expiry before it is complete: TERMINATED.
 
 FINALISING is a phase of its own because what runs in it can fail, or die with the process. The upload then
 stays FINALISING, all bytes kept, and whoever asks for it next (an empty append, or a HEAD) runs it again:
@@ -38,6 +38,7 @@ from tus_domain.events import (
     UploadAnnounced,
     UploadCompleted,
     UploadCreated,
+    UploadExpired,
     UploadFinalising,
     UploadTerminated,
 )
@@ -61,8 +62,10 @@ LIFECYCLE: Mapping[tuple[Phase, type[Event]], Phase] = {
     (Phase.RECEIVING, LengthDeclared): Phase.RECEIVING,
     (Phase.RECEIVING, UploadFinalising): Phase.FINALISING,
     (Phase.RECEIVING, UploadTerminated): Phase.TERMINATED,
+    (Phase.RECEIVING, UploadExpired): Phase.TERMINATED,
     (Phase.FINALISING, UploadCompleted): Phase.COMPLETE,
     (Phase.FINALISING, UploadTerminated): Phase.TERMINATED,
+    (Phase.FINALISING, UploadExpired): Phase.TERMINATED,
     (Phase.COMPLETE, AnnouncementDue): Phase.COMPLETE,
     (Phase.COMPLETE, UploadAnnounced): Phase.COMPLETE,
     (Phase.COMPLETE, UploadTerminated): Phase.TERMINATED,
@@ -171,7 +174,7 @@ class Upload:
                 return evolve(self, announce_by=until)
             case UploadAnnounced():
                 return evolve(self, announce_by=None)
-            case UploadFinalising() | UploadCompleted() | UploadTerminated():
+            case UploadFinalising() | UploadCompleted() | UploadTerminated() | UploadExpired():
                 return evolve(self, phase=phase)
             case _:
                 raise MisuseError(f"{event} cannot follow {self}")

@@ -57,6 +57,7 @@ def test_the_defaults() -> None:
         "announce_within": 600.0,
         "announce_missed": True,
         "idle_timeout": 60.0,
+        "sweep_interval": 86400,
         "remove_partials": False,
         "max_sources": 1000,
         "id_factory": None,

@@ -1,12 +1,17 @@
 """Expiration: unfinished uploads end in time."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
+import anyio
 import pytest
 
-from tests.litestar_tus.service import Service
+from tests.litestar_tus.asgi import created
+from tests.litestar_tus.service import Service, application, in_memory
+from tus_adapters.memory import MemoryStorage
+from tus_domain import Stored
+from tus_domain.errors import StorageUnavailableError
 
 HOUR = 3600
 
@@ -118,3 +123,55 @@ def test_a_day_is_the_default(tus: Service) -> None:
     end = parsedate_to_datetime(tus.create(Upload_Length=5).headers["upload-expires"])
 
     assert timedelta(seconds=86_398) < end - created < timedelta(seconds=86_420)
+
+
+@pytest.mark.anyio
+async def test_expired_uploads_are_removed_now_and_then() -> None:
+    storage = MemoryStorage()
+    app = application(in_memory(storage_backend=storage, expiration_seconds=0.05, sweep_interval=0.02))
+
+    async with app.lifespan():
+        for _ in range(2):
+            await created(app, 10)
+            with anyio.fail_after(30):
+                while [stored async for stored in storage.scan()]:  # noqa: ASYNC110 - a store tells nobody
+                    await anyio.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_a_sweep_that_fails_is_logged_and_followed_by_others(caplog: pytest.LogCaptureFixture) -> None:
+    failures = 3
+
+    class Failing(MemoryStorage):
+        def scan(self) -> AsyncIterator[Stored]:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise StorageUnavailableError
+            return super().scan()
+
+    storage = Failing()
+    app = application(in_memory(storage_backend=storage, expiration_seconds=0, sweep_interval=0.01))
+
+    async with app.lifespan():
+        await created(app, 10)
+        with anyio.fail_after(30):
+            while failures or [stored async for stored in storage.scan()]:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+
+    said = [record.getMessage() for record in caplog.records if "left undone" in record.getMessage()]
+    assert len(said) == 3
+    assert "StorageUnavailableError" in said[0]
+
+
+@pytest.mark.anyio
+async def test_nothing_is_removed_unasked_where_that_is_wanted() -> None:
+    plugin = in_memory(expiration_seconds=0, sweep_interval=None)
+    app = application(plugin)
+
+    async with app.lifespan():
+        await created(app, 10)
+        await anyio.wait_all_tasks_blocked()
+        assert len([stored async for stored in plugin.uploads._storage.scan()]) == 1
+        await plugin.uploads.sweep()
+        assert [stored async for stored in plugin.uploads._storage.scan()] == []

@@ -14,6 +14,7 @@ from tus_domain.events import (
     OffsetAdvanced,
     UploadAnnounced,
     UploadCompleted,
+    UploadExpired,
     UploadFinalising,
     UploadTerminated,
 )
@@ -28,8 +29,10 @@ LIFE: dict[tuple[Phase, type[Event]], tuple[dict[str, Any], Event, dict[str, Any
     (RECEIVING, LengthDeclared): ({"offset": 3, "length": None}, LengthDeclared(7), {"length": 7}),
     (RECEIVING, UploadFinalising): ({"offset": 10}, UploadFinalising(), {"phase": FINALISING}),
     (RECEIVING, UploadTerminated): ({"offset": 3}, UploadTerminated(), {"phase": TERMINATED}),
+    (RECEIVING, UploadExpired): ({"offset": 3}, UploadExpired(), {"phase": TERMINATED}),
     (FINALISING, UploadCompleted): ({"offset": 10}, UploadCompleted(), {"phase": COMPLETE}),
     (FINALISING, UploadTerminated): ({"offset": 10}, UploadTerminated(), {"phase": TERMINATED}),
+    (FINALISING, UploadExpired): ({"offset": 10}, UploadExpired(), {"phase": TERMINATED}),
     (COMPLETE, AnnouncementDue): ({"offset": 10}, AnnouncementDue(later(9)), {"announce_by": later(9)}),
     (COMPLETE, UploadAnnounced): (
         {"offset": 10, "announce_by": NOW},
@@ -47,6 +50,7 @@ EVENTS: tuple[Event, ...] = (
     AnnouncementDue(NOW),
     UploadAnnounced(),
     UploadTerminated(),
+    UploadExpired(),
 )
 
 

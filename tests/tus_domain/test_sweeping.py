@@ -1,0 +1,129 @@
+"""Sweeping: what nobody came to do is done by whoever looks through all uploads."""
+
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from tests.tus_domain.doubles import Pieces
+from tests.tus_domain.examples import ID
+from tests.tus_domain.rig import Rig, a_rig
+from tus_domain.errors import BodyStoppedError, StorageError, UploadNotFoundError
+from tus_domain.events import (
+    OffsetAdvanced,
+    UploadCompleted,
+    UploadExpired,
+    UploadFinalising,
+    UploadTerminated,
+)
+from tus_domain.ports import Hooks, Stored
+from tus_domain.upload import Phase, Upload
+from tus_domain.values import UploadId
+
+DAY = timedelta(days=1)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.clause("T-EXP-01", "T-EXP-06")]
+
+
+async def test_what_is_unfinished_past_its_time_goes_and_nothing_else() -> None:
+    rig = Rig(lifetime=DAY)
+    await rig.create(length=3, upload_id=UploadId("old"))
+    await rig.create(Pieces(b"ab"), length=3, upload_id=UploadId("begun"))
+    await rig.create(Pieces(b"abc"), length=3, upload_id=UploadId("complete"))
+    rig.clock.advance(DAY - timedelta(seconds=1))
+    await rig.create(length=3, upload_id=UploadId("young"))
+    assert await rig.uploads.sweep() == []
+    assert len(await rig.ids()) == 4
+    rig.clock.advance(timedelta(seconds=1))
+    rig.forget()
+
+    assert await rig.uploads.sweep() == []
+
+    assert sorted(await rig.ids()) == ["complete", "young"]
+    assert rig.events == [UploadExpired(), UploadExpired()]
+    assert {upload.phase for _, upload in rig.sink.published} == {Phase.TERMINATED}
+    with pytest.raises(UploadNotFoundError):
+        await rig.uploads.find(UploadId("begun"))
+
+
+async def test_an_upload_without_an_end_stays() -> None:
+    rig = await a_rig(lifetime=None)
+    rig.clock.advance(9999 * DAY)
+
+    await rig.uploads.sweep()
+
+    assert await rig.ids() == [ID]
+
+
+async def test_what_the_application_did_not_let_complete_goes_too() -> None:
+    async def refuse(upload: Upload) -> None:
+        raise PermissionError
+
+    rig = Rig(lifetime=DAY)
+    with pytest.raises(PermissionError):
+        await rig.create(Pieces(b"abc"), length=3, hooks=Hooks(before_complete=refuse))
+    rig.clock.advance(DAY)
+
+    await rig.uploads.sweep()
+
+    assert await rig.ids() == []
+
+
+async def test_whoever_writes_is_asked_to_stop_first() -> None:
+    rig = await a_rig(lifetime=DAY)
+
+    async def sweeping() -> None:
+        rig.clock.advance(DAY)
+        tasks.start_soon(rig.uploads.sweep)
+        await anyio.wait_all_tasks_blocked()
+
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(BodyStoppedError):
+            await rig.append(b"ab", sweeping, b"c")
+
+    assert await rig.ids() == []
+
+
+async def test_it_is_looked_at_again_under_its_lock() -> None:
+    """Somebody may have completed it while the sweep waited for that."""
+    rig = await a_rig(length=3, lifetime=DAY)
+    rig.clock.advance(DAY)
+
+    async with anyio.create_task_group() as tasks, rig.locks.hold(ID):
+        tasks.start_soon(rig.uploads.sweep)
+        await anyio.wait_all_tasks_blocked()
+        await complete(rig, b"abc")
+
+    assert (await rig.stored()).complete
+    assert await rig.content() == b"abc"
+
+
+async def test_one_that_is_worked_on_or_that_fails_keeps_no_other_from_going(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(lifetime=DAY, patience=0.01)
+    for name in ("fails", "held", "idle", "fails-too"):
+        await rig.create(length=3, upload_id=UploadId(name))
+    rig.clock.advance(DAY)
+    delete = rig.storage.delete
+
+    async def failing(base: Stored) -> None:
+        if base.upload.id.startswith("fails"):
+            raise StorageError(str(base.upload.id))
+        await delete(base)
+
+    monkeypatch.setattr(rig.storage, "delete", failing)
+    async with rig.locks.hold(UploadId("held")):
+        with pytest.raises(StorageError, match=r"^fails$"):
+            await rig.uploads.sweep()
+
+    assert sorted(await rig.ids()) == ["fails", "fails-too", "held"]
+    assert UploadTerminated() not in rig.events
+
+
+async def complete(rig: Rig, data: bytes) -> None:
+    async with rig.storage.stage(await rig.storage.load(ID)) as staging:
+        await staging.write(data)
+        events = (OffsetAdvanced(len(data)), UploadFinalising(), UploadCompleted())
+        stored = await rig.stored()
+        await staging.commit(lambda _: stored.apply_all(events))
