@@ -81,7 +81,7 @@ class UploadInfo:
             expires_at=upload.expires_at,
             complete=upload.complete,
             partial=upload.partial,
-            sources=() if upload.concatenation is None else tuple(map(str, upload.concatenation.sources)),
+            sources=tuple(map(str, upload.sources)),
             owner=upload.owner,
         )
 

@@ -43,6 +43,7 @@ from tus_domain.events import Event
 from tus_domain.joining import ConcatenatingStaging, ConcatenatingStorage, can_concatenate
 from tus_domain.policy import Policy
 from tus_domain.ports import (
+    NO_HOOKS,
     Clock,
     Hooks,
     Locks,
@@ -56,7 +57,6 @@ from tus_domain.values import Extension, UploadId
 __all__ = ["Finals"]
 
 _log = logging.getLogger(__name__)
-_NO_HOOKS = Hooks()
 
 
 class Finals:
@@ -81,7 +81,7 @@ class Finals:
         """Those that a request to this process has seen ready, and is completing."""
 
     async def create(
-        self, command: Concatenate, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS
+        self, command: Concatenate, *, asker: Asker = OPERATOR, hooks: Hooks = NO_HOOKS
     ) -> Upload:
         """Begin a final upload, and complete it if its sources are. Asked again for the same sources and
         metadata by the same owner, answer with what is there, and complete that.
@@ -188,8 +188,7 @@ class Finals:
             stored = await self._storage.load(upload_id)
         except UploadNotFoundError:
             return None
-        made_of = stored.upload.concatenation
-        if made_of is None or made_of.sources != command.concatenation.sources:
+        if stored.upload.sources != command.concatenation.sources:
             raise UploadExistsError
         asker.require(stored.upload)
         if stored.upload.expired(self._clock.now()):
@@ -286,7 +285,7 @@ class Finals:
         :raises UploadGoneError: one of them is not there any more.
         """
         try:
-            return await self._sources(_made_of(upload), OPERATOR)
+            return await self._sources(upload.sources, OPERATOR)
         except SourceNotFoundError:
             raise UploadGoneError from None
 
@@ -294,7 +293,7 @@ class Finals:
         """Remove the sources of a complete final upload, if that is what the policy says (T-CONC-10)."""
         if not self._policy.remove_partials:
             return
-        for upload_id in dict.fromkeys(_made_of(upload)):
+        for upload_id in dict.fromkeys(upload.sources):
             try:
                 async with self._locks.hold(upload_id):
                     await self._storage.delete(await self._storage.load(upload_id))
@@ -302,10 +301,6 @@ class Finals:
                 pass
             except TusError as error:
                 _log.warning("Partial upload %s could not be removed: %r", upload_id, error)
-
-
-def _made_of(upload: Upload) -> tuple[UploadId, ...]:
-    return () if upload.concatenation is None else upload.concatenation.sources
 
 
 def _uploads(sources: Iterable[Stored]) -> list[Upload]:

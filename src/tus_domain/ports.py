@@ -20,6 +20,7 @@ from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
 __all__ = [
+    "NO_HOOKS",
     "Announcer",
     "Body",
     "Clock",
@@ -272,3 +273,7 @@ class Hooks:
     several share a storage and no locks, if two of them complete it at a time.
     """
     before_terminate: Callable[[Upload], Awaitable[None]] | None = None
+
+
+NO_HOOKS = Hooks()
+"""Of an application that has nothing to say."""

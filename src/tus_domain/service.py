@@ -4,7 +4,7 @@ ports.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 
 from attrs import evolve
@@ -35,7 +35,7 @@ from tus_domain.events import (
 from tus_domain.finals import Finals
 from tus_domain.joining import can_concatenate
 from tus_domain.policy import Policy
-from tus_domain.ports import Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
+from tus_domain.ports import NO_HOOKS, Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
 from tus_domain.recording import Recorder
 from tus_domain.sweeping import Duty, sweep
 from tus_domain.upload import Upload
@@ -43,7 +43,6 @@ from tus_domain.values import UploadId
 
 __all__ = ["Uploads"]
 
-_NO_HOOKS = Hooks()
 _Opened = AbstractAsyncContextManager[Staging]
 
 
@@ -78,7 +77,7 @@ class Uploads:
         return self._recorder.running
 
     async def create(
-        self, command: CreateUpload, body: Body | None = None, *, hooks: Hooks = _NO_HOOKS
+        self, command: CreateUpload, body: Body | None = None, *, hooks: Hooks = NO_HOOKS
     ) -> Upload:
         """Create an upload, with its first bytes if there is a body.
 
@@ -97,13 +96,16 @@ class Uploads:
             created = await hooks.before_create(created)
         finish = self._recorder.finish(hooks)
         append = decide.open_creation(created, command, now, self._policy, finish=finish)
-        empty = decide.open_creation(created, evolve(command, checksum=None), now, self._policy)
+
+        def empty() -> Append:
+            return decide.open_creation(created, evolve(command, checksum=None), now, self._policy)
+
         # While a hook runs, the upload can be seen, and whoever looks would find it due and complete it too.
         async with nullcontext() if finish.at_once else self._locks.hold(created.upload_id):
             upload = await self._take(append, body, self._storage.begin(append.upload), hooks, empty=empty)
         return await self.finals.follow(upload, hooks)
 
-    async def find(self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS) -> Upload:
+    async def find(self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = NO_HOOKS) -> Upload:
         """The upload as it stands. Whoever writes to it at the moment is asked to stop first, so that the
         offset can be used.
 
@@ -144,7 +146,7 @@ class Uploads:
         body: Body,
         *,
         asker: Asker = OPERATOR,
-        hooks: Hooks = _NO_HOOKS,
+        hooks: Hooks = NO_HOOKS,
     ) -> Upload:
         """Append a body to the upload. Whoever writes to it at the moment is asked to stop first.
 
@@ -171,7 +173,7 @@ class Uploads:
         return await self.finals.follow(upload, hooks)
 
     async def terminate(
-        self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = _NO_HOOKS
+        self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = NO_HOOKS
     ) -> Upload:
         """End the upload and free its bytes. Whoever writes to it at the moment is asked to stop first.
 
@@ -267,17 +269,24 @@ class Uploads:
                 pass
             else:
                 await self._audience.tell(events, recovered.upload)
+                asker.require(recovered.upload)  # some storages tell what is there now, whatever was before
                 return recovered
         return await asker.load(self._storage, stored.upload.id)
 
     async def _take(
-        self, append: Append, body: Body | None, opened: _Opened, hooks: Hooks, *, empty: Append | None = None
+        self,
+        append: Append,
+        body: Body | None,
+        opened: _Opened,
+        hooks: Hooks,
+        *,
+        empty: Callable[[], Append] | None = None,
     ) -> Upload:
         """Take a body into a staging, and complete the upload if that was its last byte.
 
-        :param empty: what is created if the new upload's body is refused, so that the client can try again
-            where it now is. In the same staging: were the creation given up first, what clears up behind it
-            could come upon the new upload.
+        :param empty: makes what is created if the new upload's body is refused, so that the client can try
+            again where it now is. In the same staging: were the creation given up first, what clears up
+            behind it could come upon the new upload.
         """
         async with self._recorder.open(opened) as staging:
             try:
@@ -287,7 +296,7 @@ class Uploads:
                 if empty is not None and staging.stored is None and decide.worth_keeping(error, new=True):
                     await staging.discard()
                     # Not a clean end: it completes nothing, not even an upload of no bytes.
-                    await self._driver(empty, staging, hooks).tell(BodyEnded(clean=False))
+                    await self._driver(empty(), staging, hooks).tell(BodyEnded(clean=False))
                 raise
             return await self._recorder.complete(staging, hooks)
 

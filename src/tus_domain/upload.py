@@ -121,14 +121,19 @@ class Upload:
         return self.phase is Phase.COMPLETE
 
     @property
+    def sources(self) -> tuple[UploadId, ...]:
+        """The uploads that a final one consists of, in order; none of any other."""
+        return () if self.concatenation is None else self.concatenation.sources
+
+    @property
     def partial(self) -> bool:
         """Whether the upload is there to be joined with others (T-CONC-02)."""
-        return self.concatenation is not None and not self.concatenation.sources
+        return self.concatenation is not None and not self.sources
 
     @property
     def final(self) -> bool:
         """Whether the upload consists of others (T-CONC-04)."""
-        return self.concatenation is not None and not self.partial
+        return bool(self.sources)
 
     @property
     def due(self) -> bool:

@@ -205,8 +205,17 @@ def test_an_address_that_leads_elsewhere_is_refused(tus: Service, address: str) 
 @pytest.mark.clause("T-CONC-18")
 @pytest.mark.rival("12")
 @pytest.mark.parametrize("name", ["..%2f..%2fetc%2fpasswd", "a%00b", "a.info", "..", "-", "%2e%2e"])
-def test_what_is_no_id_is_not_looked_for(tus: Service, name: str) -> None:
+def test_what_is_no_id_is_not_looked_for(tus: Service, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for: list[str] = []
+    storage: Any = tus.plugin.uploads._storage
+    load = storage.load
+    monkeypatch.setattr(storage, "load", lambda upload_id: [looked_for.append(upload_id), load(upload_id)][1])
+
+    assert final(tus, "/files/nobody").status_code == 404
+    assert "nobody" in looked_for
+    looked_for.clear()
     assert final(tus, f"/files/{name}").status_code in (400, 404)
+    assert looked_for == []
 
 
 @pytest.mark.clause("T-CONC-18")

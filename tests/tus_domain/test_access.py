@@ -6,7 +6,7 @@ import anyio
 import pytest
 from attrs import evolve
 
-from tests.tus_domain.doubles import Pieces
+from tests.tus_domain.doubles import FaultyStorage, Pieces
 from tests.tus_domain.examples import ID, a_creation, an_append, an_upload
 from tests.tus_domain.rig import Rig
 from tus_domain.access import OPERATOR, Asker
@@ -146,15 +146,23 @@ async def test_nobody_elses_head_completes_what_is_due() -> None:
     assert (await find(rig, ADA)).complete
 
 
-async def test_who_comes_upon_an_id_that_was_used_again_is_asked_again() -> None:
+class Claimed(FaultyStorage):
+    """Has only uploads that somebody may be writing to, so that whoever finds one takes its lock."""
+
+    async def load(self, upload_id: UploadId, /) -> Stored:
+        return evolve(await super().load(upload_id), claimed=True)
+
+
+@every
+async def test_who_comes_upon_an_id_that_was_used_again_is_asked_again(request_: Request) -> None:
     """It was Eve's when she asked, and is Ada's when she has the lock."""
-    rig = Rig()
+    rig = Rig(storage=Claimed())
     await rig.uploads.create(a_creation(owner="eve"))
     refused: list[bool] = []
 
     async def eve() -> None:
         with pytest.raises(UploadNotFoundError):
-            await append(rig, EVE)
+            await request_(rig, EVE)
         refused.append(True)
 
     async with anyio.create_task_group() as tasks, rig.locks.hold(ID):
