@@ -23,12 +23,13 @@ INSTALL = install --no-compile
 # Only root may mount the small file system of a test that fills a disk.
 WHOLE = $(if $(filter-out 0,$(shell id -u)),-m "not root")
 WHOLE_SAID = all tests$(if $(WHOLE), but those for root)
-# What other versions leave out: rules of the sources, real clients, real servers, builds, documents and the benchmark's
-# own tests do not depend on the version, and take most of the time; trio is tested on one, too.
-LESS = --ignore=tests/architecture --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not root and not servers and not slow" -k "not trio"
+# What other versions leave out: rules of the sources, real clients, real servers, builds, documents, the benchmark's own
+# tests and crashes between two system calls do not depend on the version, and take most of the time; trio is tested on
+# one, too.
+LESS = --ignore=tests/tus_adapters/test_files_crash.py --ignore=tests/tus_adapters/test_files_full.py --ignore=tests/architecture --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not root and not servers and not slow" -k "not trio"
 # More than there are processors, usually: tests wait more than they compute. In the order of tests/conftest.py.
 PARALLEL = -n 4 --dist loadfile --no-loadscope-reorder
-LESS_SAID = all but architecture, benchmarks, clients, documents, packaging, root, servers, slow tests and trio
+LESS_SAID = all but architecture, benchmarks, clients, crashes on files, documents, packaging, root, servers, slow tests and trio
 # Not called by its own name, or `make --dry-run test` would run it.
 SUBMAKE = $(MAKE) --no-print-directory --silent
 
@@ -55,7 +56,7 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 		if $(FIND_PYTHON) "$$version" >/dev/null; then \
 			$(SUBMAKE) ".venv-$$version/.test" || exit 1; \
 			echo "Python $$version, $(LESS_SAID):"; \
-			".venv-$$version/bin/python" -m pytest -n 3 --dist loadfile $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
+			".venv-$$version/bin/python" -m pytest $(PARALLEL) $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
 			summary="$$summary Python $$version: $(LESS_SAID)."; \
 		else \
 			summary="$$summary Python $$version: not found here, not tested."; \
