@@ -14,6 +14,7 @@ from litestar_tus._headers import RequestHeaders
 from litestar_tus._ranges import PreconditionFailedError, Range, matches, requested
 from litestar_tus._representation import representation_headers
 from tus_domain import Download
+from tus_domain.closing import closing
 from tus_domain.errors import TusError
 
 __all__ = ["DownloadAnswer", "answer_to_get"]
@@ -71,25 +72,22 @@ class DownloadAnswer:
             raise failure
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        pieces = self._download.read(self._range.start, self._range.stop)
-        try:
+        async with closing(self._download.read(self._range.start, self._range.stop)) as pieces:
             try:
                 # Before the answer begins: what cannot be read can still be refused.
                 piece = await anext(pieces, None)
             except TusError as error:
                 await self._refuse(error)(scope, receive, send)
                 return
-            await send(start(self.status, self.headers))
-            while piece is not None:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await anext(pieces, None)
-        except TusError as error:
-            # Raised on, it has the server cut the connection, so that nobody takes a part for the whole.
-            _log.error("Upload %s: the download broke off: %r", self._download.upload.id, error)
-            raise
-        finally:
-            if (aclose := getattr(pieces, "aclose", None)) is not None:
-                await aclose()
+            try:
+                await send(start(self.status, self.headers))
+                while piece is not None:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    piece = await anext(pieces, None)
+            except TusError as error:
+                # Raised on, it has the server cut the connection, so that nobody takes a part for the whole.
+                _log.error("Upload %s: the download broke off: %r", self._download.upload.id, error)
+                raise
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

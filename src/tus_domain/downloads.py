@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from tus_domain import decide
 from tus_domain.access import OPERATOR, Asker
+from tus_domain.closing import closing
 from tus_domain.errors import VersionConflictError
 from tus_domain.ports import Clock, Storage, Stored
 from tus_domain.upload import Upload
@@ -36,11 +37,11 @@ class Download:
         """
         stored = self._stored
         while True:
-            pieces = self._storage.read(stored, start, stop)
             try:
-                async for piece in pieces:
-                    start += len(piece)
-                    yield piece
+                async with closing(self._storage.read(stored, start, stop)) as pieces:
+                    async for piece in pieces:
+                        start += len(piece)
+                        yield piece
             except VersionConflictError:
                 # That its completion has been announced meanwhile changes nothing of its bytes.
                 again = await self._storage.load(self.upload.id)
@@ -49,9 +50,6 @@ class Download:
                 stored = again
             else:
                 return
-            finally:
-                if (aclose := getattr(pieces, "aclose", None)) is not None:
-                    await aclose()
 
 
 class Downloads:

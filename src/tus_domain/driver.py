@@ -7,6 +7,7 @@ from typing import assert_never
 from tus_domain import decide
 from tus_domain.append import Append
 from tus_domain.audience import Audience
+from tus_domain.closing import closing
 from tus_domain.commands import BodyEnded, Chunk, Input, Paused, Sealed
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.errors import BodyIncompleteError, MisuseError
@@ -66,13 +67,9 @@ class Driver:
     async def _feed(self, body: Body) -> None:
         if (on_pause := getattr(body, "on_pause", None)) is not None:
             on_pause(lambda: self.tell(Paused(self._clock.now())))
-        chunks = body.__aiter__()
-        try:
+        async with closing(body.__aiter__()) as chunks:
             async for data in chunks:
                 await self.tell(Chunk(data, self._clock.now()))
-        finally:
-            if (aclose := getattr(chunks, "aclose", None)) is not None:
-                await aclose()
 
     async def _write(self, data: bytes) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from tus_domain.closing import closing
 from tus_domain.errors import ContentionError, RequestError, StorageError
 from tus_domain.ports import Storage
 from tus_domain.upload import Upload
@@ -24,8 +25,7 @@ async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None]) -> li
     """
     waiting: list[Upload] = []
     failure: StorageError | None = None
-    uploads = storage.scan()
-    try:
+    async with closing(storage.scan()) as uploads:
         async for stored in uploads:
             upload = stored.upload
             if (duty := undone(upload)) is not None:
@@ -36,9 +36,6 @@ async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None]) -> li
                     failure = failure or error
             elif upload.complete and upload.announce_by is not None:
                 waiting.append(upload)
-    finally:
-        if (aclose := getattr(uploads, "aclose", None)) is not None:
-            await aclose()
     if failure is not None:
         raise failure
     return waiting

@@ -45,6 +45,7 @@ CORE_EXCEPTIONS = {
 AWAITING = (
     "tus_domain.access",
     "tus_domain.audience",
+    "tus_domain.closing",
     "tus_domain.downloads",
     "tus_domain.driver",
     "tus_domain.finals",

@@ -30,7 +30,7 @@ def two(seaweedfs_server: Store, tmp_path: Path) -> Iterator[list[Server]]:
         yield [one, other]
 
 
-@pytest.mark.parametrize("size", [100 * MIB + 3, 4 * MIB, 7], ids=["large", "less than a part", "small"])
+@pytest.mark.parametrize("size", [60 * MIB + 3, 4 * MIB, 7], ids=["large", "less than a part", "small"])
 def test_a_file_in_four_parts(
     tus_js_client: Client, seaweedfs_server: Store, two: list[Server], file_of: FileOf, size: int
 ) -> None:
@@ -99,7 +99,7 @@ def test_two_servers_are_asked_for_the_same_at_the_same_time(
 def test_a_server_is_killed_while_it_joins_and_another_one_goes_on(
     seaweedfs_server: Store, two: list[Server], file_of: FileOf
 ) -> None:
-    content = file_of(200 * MIB).read_bytes()
+    content = file_of(120 * MIB).read_bytes()
     paths = parts_of(two[0], content, 2)
     client = seaweedfs_server.client()
     known = going(client, seaweedfs_server.bucket)

@@ -18,6 +18,7 @@ from tus_adapters.s3._staging import S3Staging
 from tus_adapters.s3._store import MARK, Store, note_prefix
 from tus_adapters.s3._tasks import Task
 from tus_domain import Clock, Stored, Upload, UploadId
+from tus_domain.closing import closing
 from tus_domain.errors import (
     InvalidUploadIdError,
     MisuseError,
@@ -133,18 +134,19 @@ class S3Storage:
         removed when its time has come. Leaves out records that cannot be read.
         """
         with storage_errors():
-            async for key in self._bucket.keys(self._records.prefix):
-                upload_id = self._records.upload_id(key)
-                if upload_id is None:
-                    continue
-                try:
-                    kept = await self._records.find(upload_id)
-                except UploadGoneError:
-                    continue
-                if kept is not None and kept.placement.state is State.LIVE:
-                    yield Found.of(kept)
-                elif kept is not None:
-                    await self._tidy(clean, kept)
+            async with closing(self._bucket.keys(self._records.prefix)) as keys:
+                async for key in keys:
+                    upload_id = self._records.upload_id(key)
+                    if upload_id is None:
+                        continue
+                    try:
+                        kept = await self._records.find(upload_id)
+                    except UploadGoneError:
+                        continue
+                    if kept is not None and kept.placement.state is State.LIVE:
+                        yield Found.of(kept)
+                    elif kept is not None:
+                        await self._tidy(clean, kept)
 
     async def note_final(self, source_id: UploadId, final_id: UploadId, /) -> None:
         """Put an empty object that says so. Everybody would put the same."""
@@ -158,9 +160,10 @@ class S3Storage:
         """
         prefix, finals = self._records.prefix + note_prefix(source_id), list[UploadId]()
         with storage_errors(source_id):
-            async for key in self._bucket.keys(prefix):
-                with suppress(InvalidUploadIdError):
-                    finals.append(UploadId(key[len(prefix) :]))
+            async with closing(self._bucket.keys(prefix)) as keys:
+                async for key in keys:
+                    with suppress(InvalidUploadIdError):
+                        finals.append(UploadId(key[len(prefix) :]))
         return finals
 
     async def _expect(self, base: Stored) -> Kept:

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from tus_adapters.ids import random_id
 from tus_domain import CompletionPolicy, Metadata, Phase, Storage, Stored, Upload, UploadId
+from tus_domain.closing import closing
 from tus_domain.errors import UploadNotFoundError
 
 __all__ = [
@@ -105,8 +106,5 @@ async def scanned(storage: Storage) -> dict[UploadId, Stored]:
 
 
 async def _all(items: AsyncIterator[T]) -> list[T]:
-    try:
+    async with closing(items):
         return [item async for item in items]
-    finally:
-        if (aclose := getattr(items, "aclose", None)) is not None:
-            await aclose()

@@ -1,6 +1,7 @@
 """What is left of uploads that are no more, and when it goes."""
 
 import json
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +11,15 @@ import pytest
 from attrs import define, field
 
 from tests.tus_adapters.s3.adapter import PREFIX
-from tests.tus_adapters.s3.simulation import Call, Fault, Faults
+from tests.tus_adapters.s3.simulation import Call, Fault, Faults, SimulatedBucket
 from tests.tus_adapters.s3.store import Store
 from tests.tus_adapters.s3.uploading import PART, Node, Pieces
 from tus_adapters.ids import random_id
+from tus_adapters.s3 import S3Storage
 from tus_adapters.s3._placement import LAST_NUMBER
 from tus_adapters.testing.steps import content
 from tus_domain import CreateUpload, UploadId
+from tus_domain.closing import closing
 from tus_domain.errors import StorageUnavailableError, UploadExistsError, UploadGoneError, UploadNotFoundError
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +42,33 @@ async def lost(store: Store) -> UploadId:
     with pytest.raises(UploadGoneError):
         await node.append(upload_id, 3 * PART + 5, content(2 * PART))
     return upload_id
+
+
+class WatchedBucket(SimulatedBucket):
+    """Knows which of its listings were closed."""
+
+    closed = 0
+
+    async def keys(self, prefix: str, /) -> AsyncGenerator[str]:
+        try:
+            async with closing(super().keys(prefix)) as keys:
+                async for key in keys:
+                    yield key
+        finally:
+            self.closed += 1
+
+
+async def test_a_scan_that_is_left_half_way_leaves_no_listing_open(store: Store) -> None:
+    node, bucket = Node(store), WatchedBucket(store)
+    for _ in range(3):
+        await node.create(5)
+
+    scan = S3Storage(bucket, prefix=PREFIX).scan()
+    await anext(scan)
+    assert bucket.closed == 0
+    await scan.aclose()
+
+    assert bucket.closed == 1
 
 
 async def test_a_first_record_that_comes_twice_does_not_come_back_after_the_end(store: Store) -> None:
