@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import anyio
+import click
 from litestar import HttpMethod, Litestar
 from litestar.config.app import AppConfig
-from litestar.plugins import InitPlugin
+from litestar.plugins import CLIPlugin, InitPlugin
 from litestar.types import Message, Scope
 from litestar.utils.path import join_paths
 
@@ -25,7 +26,7 @@ from litestar_tus._routes import routes
 from litestar_tus.backends import compose, default_storage, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
-from tus_domain import Downloads, Upload, Uploads
+from tus_domain import Downloads, Storage, Upload, Uploads
 from tus_domain.errors import ContentionError, RequestError
 
 __all__ = ["TUSPlugin"]
@@ -33,7 +34,7 @@ __all__ = ["TUSPlugin"]
 _DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
 
 
-class TUSPlugin(InitPlugin):
+class TUSPlugin(InitPlugin, CLIPlugin):
     """Serves tus 1.0 under ``config.path_prefix`` of a Litestar application.
 
     Several, with different prefixes, can serve in one application.
@@ -41,6 +42,8 @@ class TUSPlugin(InitPlugin):
 
     uploads: Uploads
     """The uploads themselves, for the application to work with beside the protocol."""
+    storage: Storage
+    """Where they are kept."""
     downloads: Downloads
     """The complete ones, for the application to read, whether the configuration offers downloads or not."""
 
@@ -48,10 +51,17 @@ class TUSPlugin(InitPlugin):
         self.config = config or TUSConfig()
         self._events = LitestarEvents()
         self._pauses = Pauses()
-        self._storage = self.config.storage_backend or default_storage(self.config.upload_dir)
+        self.storage = self.config.storage_backend or default_storage(self.config.upload_dir)
         self.uploads, self.downloads = compose(
-            self._storage, self.config.locks, self.config.policy(), self._events
+            self.storage, self.config.locks, self.config.policy(), self._events
         )
+
+    def on_cli_init(self, cli: click.Group) -> None:
+        """Add ``litestar tus``, once for all plugins of the application."""
+        if "tus" not in cli.commands:
+            from litestar_tus.cli import group  # noqa: PLC0415 - a server has no use for it
+
+            cli.add_command(group())
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the endpoints to the application, and to its CORS, if it has any, what they need."""
@@ -70,7 +80,7 @@ class TUSPlugin(InitPlugin):
     @asynccontextmanager
     async def _run(self, app: Litestar) -> AsyncGenerator[None]:
         """What goes on beside the requests, from the application's start to its end."""
-        if (check := getattr(self._storage, "check", None)) is not None:
+        if (check := getattr(self.storage, "check", None)) is not None:
             await check()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
             with self._events.telling(app, tasks):

@@ -25,7 +25,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend, original_name
+from litestar_tus._place import Place
+from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend
 from litestar_tus.config import TUSConfig
 from litestar_tus.plugin import TUSPlugin
 from tus_domain import Storage, Uploads
@@ -56,22 +57,15 @@ class StartError(Exception):
 
 
 @frozen(kw_only=True)
-class Settings:
-    """What the command line sets; ``litestar-tus serve --help`` explains each. With ``s3_bucket``, uploads
-    are kept there and not in ``directory``.
-    """
+class Settings(Place):
+    """What the command line sets; ``litestar-tus serve --help`` explains each."""
 
-    directory: Path
     host: str = "127.0.0.1"
     port: int = 8000
     prefix: str = "/files"
     max_size: int | None = None
     expire_after: timedelta | None = timedelta(days=1)
     sweep_every: timedelta | None = timedelta(days=1)
-    fsync: str = "completion"
-    record_dir: Path | None = None
-    sharded: bool = False
-    finished_dir: Path | None = None
     idle_timeout: float = 60.0
     grace: int = 10
     root_path: str = field(default="", converter=_normal_root)
@@ -81,12 +75,6 @@ class Settings:
     remove_partials: bool = False
     absolute_location: bool = False
     trusted_proxies: str = ""
-    s3_bucket: str | None = None
-    s3_prefix: str = "uploads/"
-    s3_endpoint: str | None = None
-    s3_region: str | None = None
-    s3_part_size: int = 10 * 1024 * 1024
-    s3_memory: int = 256 * 1024 * 1024
 
     def config(self) -> TUSConfig:
         """The same as the plugin sees it.
@@ -101,42 +89,12 @@ class Settings:
             max_size=self.max_size,
             expiration_seconds=None if self.expire_after is None else self.expire_after.total_seconds(),
             sweep_interval=None if self.sweep_every is None else self.sweep_every.total_seconds(),
-            storage_backend=self._storage(),
+            storage_backend=self.storage(),
             idle_timeout=self.idle_timeout,
             downloads=self.downloads,
             remove_partials=self.remove_partials,
             absolute_location=self.absolute_location,
             trusted_proxies=[name for part in self.trusted_proxies.split(",") if (name := part.strip())],
-        )
-
-    @property
-    def place(self) -> str:
-        """Where the uploads are, for people."""
-        return str(self.directory) if self.s3_bucket is None else f"s3://{self.s3_bucket}/{self.s3_prefix}"
-
-    def _storage(self) -> Storage:
-        if self.s3_bucket is None:
-            return FileStorageBackend(
-                self.directory,
-                durability=self.fsync,
-                record_dir=self.record_dir,
-                sharded=self.sharded,
-                finished_dir=self.finished_dir,
-                file_name=None if self.finished_dir is None else original_name,
-            )
-        from litestar_tus.backends.s3 import (  # noqa: PLC0415 - an extra's
-            S3StorageBackend,
-            described,
-            make_client,
-        )
-
-        return S3StorageBackend(
-            make_client(endpoint_url=self.s3_endpoint, region_name=self.s3_region),
-            bucket=self.s3_bucket,
-            key_prefix=self.s3_prefix,
-            part_size=self.s3_part_size,
-            memory=self.s3_memory,
-            object_options=described,
         )
 
 
@@ -189,7 +147,7 @@ def run(settings: Settings) -> None:
     host, port = listener.getsockname()[:2]
     at = f"http://[{host}]:{port}" if listener.family is socket.AF_INET6 else f"http://{host}:{port}"
     prefix = settings.prefix.strip("/")
-    click.echo(f"Serving uploads at {at}/{prefix}{'/' if prefix else ''}, stored in {settings.place}")
+    click.echo(f"Serving uploads at {at}/{prefix}{'/' if prefix else ''}, stored in {settings}")
     if settings.page and prefix:
         click.echo(f"Open {at}/ in a browser to upload files")
     server = _Server(config, uploads)

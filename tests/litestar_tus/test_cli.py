@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 from click.testing import CliRunner, Result
 
 from litestar_tus import server
@@ -203,7 +203,7 @@ def test_every_option_can_come_from_the_environment(served: list[Settings]) -> N
 
     assert (result.exit_code, served) == (0, [evolve(ALL, directory=Path("there"))])
     assert {name.replace("-", "_") for name in OPTIONS} == {
-        name for name in Settings.__annotations__ if name != "directory"
+        attribute.name for attribute in fields(Settings) if attribute.name != "directory"
     }
 
 

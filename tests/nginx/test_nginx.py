@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.client import IncompleteRead
 from pathlib import Path
 from random import Random
 
@@ -151,11 +153,12 @@ def test_refusals_come_through(nginx: Server) -> None:
 
 def test_a_large_body_that_is_refused_changes_nothing(nginx: Server, backend: Server) -> None:
     """The server closes the connection, not to have to read the rest. nginx, which still writes, may then
-    say 502 without a look at the answer; the README warns of it.
+    say 502 without a look at the answer, or pass on no more of it than the head; the README warns of it.
     """
     url = create(nginx.endpoint, SIZE)
 
-    assert append(url, 7, DATA[7:]).status in (409, 502)
+    with suppress(IncompleteRead):
+        assert append(url, 7, DATA[7:]).status in (409, 502)
     assert ask("HEAD", url).offset == 0
     assert append(url, 0, DATA).status == 204
     assert backend.stored(url).read_bytes() == DATA

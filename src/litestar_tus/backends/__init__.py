@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from litestar_tus.backends._compose import compose, default_storage, new_id
+from litestar_tus.backends._compose import clock, compose, default_storage, new_id
 
-__all__ = ["compose", "default_storage", "new_id"]
+__all__ = ["clock", "compose", "default_storage", "new_id"]

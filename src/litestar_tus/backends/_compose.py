@@ -10,13 +10,13 @@ from litestar_tus.backends.file import FileStorageBackend
 from tus_adapters.clock import SystemClock
 from tus_adapters.ids import random_id
 from tus_adapters.locks import MemoryLocks
-from tus_domain import Downloads, EventSink, Locks, Policy, Storage, UploadId, Uploads
+from tus_domain import Clock, Downloads, EventSink, Locks, Policy, Storage, UploadId, Uploads
 
-__all__ = ["compose", "default_storage", "new_id"]
+__all__ = ["clock", "compose", "default_storage", "new_id"]
 
 
 def compose(
-    storage: Storage, locks: Locks | None, policy: Policy, events: EventSink
+    storage: Storage, locks: Locks | None, policy: Policy, events: EventSink | None = None
 ) -> tuple[Uploads, Downloads]:
     """Uploads and downloads over ``storage``, which may bring locks of its own, and say how often running
     appends are to be committed.
@@ -27,14 +27,18 @@ def compose(
         checkpoint_bytes=getattr(storage, "checkpoint_bytes", policy.checkpoint_bytes),
         checkpoint_seconds=getattr(storage, "checkpoint_seconds", policy.checkpoint_seconds),
     )
-    clock = SystemClock()
-    uploads = Uploads(storage, locks or own or MemoryLocks(), clock, policy, events=events)
-    return uploads, Downloads(storage, clock)
+    uploads = Uploads(storage, locks or own or MemoryLocks(), clock(), policy, events=events)
+    return uploads, Downloads(storage, clock())
 
 
 def default_storage(upload_dir: str | os.PathLike[str]) -> Storage:
     """Where uploads are kept if no storage is named: in files."""
     return FileStorageBackend(upload_dir)
+
+
+def clock() -> Clock:
+    """The time of this machine."""
+    return SystemClock()
 
 
 def new_id() -> UploadId:

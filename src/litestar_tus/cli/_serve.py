@@ -1,0 +1,132 @@
+"""``litestar-tus serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from litestar_tus.cli._options import EXPIRY, boto_needed, check_place, storage_options
+from litestar_tus.cli._types import Duration, Size
+
+__all__ = ["serve"]
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument(
+    "directory", type=click.Path(file_okay=False, path_type=Path), default="./uploads", envvar="TUS_DIR"
+)
+@click.option("--host", default="127.0.0.1", envvar="TUS_HOST", help="Address to listen on.")
+@click.option(
+    "--port", default=8000, type=click.IntRange(0, 65535), envvar="TUS_PORT", help="Port; 0: any free one."
+)
+@click.option("--prefix", default="/files", envvar="TUS_PREFIX", help="Path below which uploads live.")
+@click.option(
+    "--max-size",
+    type=Size(),
+    envvar="TUS_MAX_SIZE",
+    help="Largest upload, as 500MB or 5GiB. [default: no limit]",
+)
+@EXPIRY
+@click.option(
+    "--sweep-every",
+    type=Duration(),
+    default="24h",
+    envvar="TUS_SWEEP_EVERY",
+    help="How often to look for expired uploads and remove them, or never.",
+)
+@storage_options
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(0.001),
+    default=60.0,
+    envvar="TUS_IDLE_TIMEOUT",
+    help="Seconds a body may stay silent before its connection is given up.",
+)
+@click.option(
+    "--grace",
+    type=click.IntRange(1),
+    default=10,
+    envvar="TUS_GRACE",
+    help="Seconds to end in after SIGTERM. Running uploads keep what they have.",
+)
+@click.option(
+    "--root-path", default="", envvar="TUS_ROOT_PATH", help="Path under which a proxy shows this server."
+)
+@click.option(
+    "--downloads/--no-downloads",
+    default=False,
+    envvar="TUS_DOWNLOADS",
+    help="Let whoever knows its address download a complete upload.",
+)
+@click.option(
+    "--remove-partials/--keep-partials",
+    default=False,
+    envvar="TUS_REMOVE_PARTIALS",
+    help="Delete partial uploads once a final one has their bytes.",
+)
+@click.option(
+    "--absolute-location/--relative-location",
+    default=False,
+    envvar="TUS_ABSOLUTE_LOCATION",
+    help="Tell the addresses of uploads with scheme and host.",
+)
+@click.option(
+    "--trusted-proxies",
+    default="",
+    show_default="none",
+    envvar="TUS_TRUSTED_PROXIES",
+    help="Addresses and networks, with commas, whose Forwarded and X-Forwarded-* are believed for that.",
+)
+@click.option(
+    "--page/--no-page", default=True, envvar="TUS_PAGE", help="Serve a page to upload files with at /."
+)
+@click.option(
+    "--access-log/--no-access-log", default=False, envvar="TUS_ACCESS_LOG", help="Log each request."
+)
+@click.option(
+    "--s3-part-size",
+    type=Size(),
+    default="10MiB",
+    envvar="TUS_S3_PART_SIZE",
+    help="Size of the parts, 5MiB at least.",
+)
+@click.option(
+    "--s3-memory",
+    type=Size(),
+    default="256MiB",
+    envvar="TUS_S3_MEMORY",
+    help="Bytes that all uploads together may hold in memory.",
+)
+@click.pass_context
+def serve(ctx: click.Context, /, **options: Any) -> None:
+    """Serve uploads, stored in DIRECTORY or in an S3 bucket.
+
+    Each option can also be set by the environment: --max-size is TUS_MAX_SIZE, and so on; DIRECTORY is
+    TUS_DIR. Credentials for S3 are found the way of boto3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a
+    profile, or the role of the machine.
+    """
+    try:
+        from litestar_tus.server import (  # noqa: PLC0415 - the other commands need no server
+            Settings,
+            StartError,
+            run,
+        )
+    except ModuleNotFoundError as error:
+        if error.name not in ("uvicorn", "httptools"):
+            raise
+        raise click.ClickException(
+            "The server is not installed: pip install 'litestar-tus[server]'"
+        ) from None
+    check_place(ctx)
+    settings = Settings(**options)
+    try:
+        with boto_needed():
+            settings.config()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        run(settings)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,236 @@
+"""What an operator does with uploads, on the command line: of a directory, of a bucket, of an application."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from click.testing import CliRunner, Result
+from litestar.cli.main import litestar_group
+
+from litestar_tus.backends import s3
+from litestar_tus.backends.file import FileStorageBackend
+from litestar_tus.cli import main
+from tests.tus_adapters.s3.servers import Server as Store
+from tus_adapters.clock import ManualClock
+from tus_adapters.ids import random_id
+from tus_adapters.locks import MemoryLocks
+from tus_domain import AppendBody, Concatenation, CreateUpload, Metadata, Policy, Storage, UploadId, Uploads
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+PARTIAL = Concatenation("partial")
+
+Run = Callable[..., Result]
+
+
+class Bytes:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def __aiter__(self):
+        yield self._data
+
+    def stop(self) -> None:
+        pass
+
+
+def filled(storage: Storage, *, age: timedelta = timedelta()) -> dict[str, UploadId]:
+    """A complete upload, and unfinished ones that live for an hour, all made some time ago."""
+    clock = ManualClock(datetime.now(UTC) - age)
+    uploads = Uploads(storage, MemoryLocks(), clock, Policy(lifetime=HOUR))
+
+    async def fill() -> dict[str, UploadId]:
+        ids = {name: random_id() for name in ("done", "begun", "unknown")}
+        named = Metadata.of({"filename": "a b\x1b[2J\u202e.bin".encode(), "raw": b"\xff"})
+        await uploads.create(CreateUpload(upload_id=ids["done"], length=3000, metadata=named))
+        await uploads.append(ids["done"], AppendBody(offset=0), Bytes(bytes(3000)))
+        await uploads.create(CreateUpload(upload_id=ids["begun"], length=10, concatenation=PARTIAL))
+        await uploads.append(ids["begun"], AppendBody(offset=0), Bytes(bytes(5)))
+        await uploads.create(CreateUpload(upload_id=ids["unknown"], length=None))
+        return ids
+
+    return anyio.run(fill)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "uploads"
+
+
+@pytest.fixture(params=["directory", "application"])
+def run(request: pytest.FixtureRequest, directory: Path, tmp_path: Path, monkeypatch) -> Run:
+    """The commands on the directory: as they are, and on an application that stores there."""
+    directory.mkdir()
+    if request.param == "directory":
+        return lambda *typed: invoke(main, *typed, "--dir", str(directory))
+    name = f"managed_{random_id()}"
+    (tmp_path / f"{name}.py").write_text(
+        "from litestar import Litestar\nfrom litestar_tus import TUSConfig, TUSPlugin\n"
+        f"app = Litestar(plugins=[TUSPlugin(TUSConfig(upload_dir={str(directory)!r}))])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return lambda *typed: invoke(litestar_group, "--app", f"{name}:app", "tus", *typed)
+
+
+def invoke(command: Any, *typed: str) -> Result:
+    return CliRunner().invoke(command, typed, catch_exceptions=False)
+
+
+def said(result: Result) -> str:
+    """What a person reads in it beside the output; Litestar draws frames."""
+    return re.sub(r"[\s│]+", " ", result.stderr)
+
+
+def listed(result: Result) -> dict[str, dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return {entry["id"]: entry for entry in map(json.loads, result.stdout.splitlines())}
+
+
+def test_all_are_listed(run: Run, directory: Path) -> None:
+    ids = filled(FileStorageBackend(directory))
+
+    result = run("list")
+
+    assert result.exit_code == 0
+    head, *rows = result.stdout.splitlines()
+    assert head.split() == ["ID", "STATE", "SIZE", "DONE", "CREATED", "EXPIRES", "NAME"]
+    told = {row.split()[0]: row for row in rows}
+    assert set(told) == set(ids.values())
+    today = f"{datetime.now(UTC):%Y-%m-}"
+    assert told[ids["done"]].split()[1:6] == ["complete", "2.9", "KiB", "100%", told[ids["done"]].split()[5]]
+    assert told[ids["done"]].split()[5].startswith(today)
+    assert told[ids["begun"]].split()[1:5] == ["receiving", "10", "B", "50%"]
+    assert told[ids["unknown"]].split()[1:4] == ["receiving", "?", "?"]
+    assert told[ids["done"]].endswith("-                 a b?[2J?.bin"), "a terminal obeys what clients say"
+
+
+def test_for_programs_each_is_a_line_of_json(run: Run, directory: Path) -> None:
+    ids = filled(FileStorageBackend(directory))
+
+    found = listed(run("list", "--json"))
+    unfinished = listed(run("list", "--json", "--unfinished"))
+
+    assert set(found) == set(ids.values())
+    assert set(unfinished) == {ids["begun"], ids["unknown"]}
+    done = found[ids["done"]]
+    assert (done["state"], done["offset"], done["length"], done["owner"]) == ("complete", 3000, 3000, None)
+    assert done["metadata"] == {"filename": "a b\x1b[2J\u202e.bin", "raw": "\ufffd"}
+    assert found[ids["begun"]]["partial"] is True
+    life = datetime.fromisoformat(done["expires_at"]) - datetime.fromisoformat(done["created_at"])
+    assert life == HOUR
+
+
+def test_one_is_shown_by_its_id_or_its_address(run: Run, directory: Path) -> None:
+    ids = filled(FileStorageBackend(directory))
+
+    text = run("show", ids["done"])
+    one = run("show", f"https://example.org/files/{ids['begun']}/", "--json")
+
+    assert text.exit_code == one.exit_code == 0
+    lines = dict(line.split("  ", 1) for line in text.stdout.splitlines())
+    assert {name: value.strip() for name, value in lines.items()}["metadata filename"] == "a b?[2J?.bin"
+    assert "\x1b" not in text.stdout
+    assert json.loads(one.stdout) == listed(run("list", "--json"))[ids["begun"]]
+
+
+def test_what_is_removed_is_gone_and_what_is_not_there_is_told(run: Run, directory: Path) -> None:
+    ids = filled(FileStorageBackend(directory))
+
+    result = run("rm", ids["done"], "nobody", ids["unknown"])
+
+    assert (result.exit_code, result.stdout.split()) == (1, [ids["done"], ids["unknown"]])
+    assert said(result).startswith("2 removed ")
+    assert "There is no upload nobody." in said(result)
+    assert set(listed(run("list", "--json"))) == {ids["begun"]}
+    assert {path.name.split(".")[0] for path in directory.iterdir()} == {ids["begun"]}
+    assert json.loads(run("rm", "--json", ids["begun"]).stdout) == {"removed": [ids["begun"]]}
+
+
+def test_a_sweep_removes_what_has_expired_and_nothing_else(run: Run, directory: Path) -> None:
+    storage = FileStorageBackend(directory)
+    old, new = filled(storage, age=DAY), filled(storage)
+    before = run("list").stdout
+    assert run("show", old["begun"]).stdout.split()[3] == "expired"
+    refused = run("rm", old["begun"])
+    assert (refused.exit_code, "sweep removes what is left" in said(refused)) == (1, True)
+
+    result = run("sweep")
+
+    assert before.count("expired") == 2
+    assert set(result.stdout.split()) == {old["begun"], old["unknown"]}
+    assert result.stderr == "2 removed\n"
+    assert set(listed(run("list", "--json"))) == {old["done"], *new.values()}
+    assert json.loads(run("sweep", "--json").stdout) == {"removed": []}
+
+
+def test_a_bucket(ministack_server: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(**_: object) -> Any:
+        return ministack_server.client()
+
+    prefix = f"{random_id()}/"
+    ids = filled(s3.S3StorageBackend(client(), bucket=ministack_server.bucket, key_prefix=prefix), age=DAY)
+    monkeypatch.setattr(s3, "make_client", client)
+    place = ("--s3-bucket", ministack_server.bucket, "--s3-prefix", prefix)
+
+    assert set(listed(invoke(main, "list", "--json", *place))) == set(ids.values())
+    assert set(invoke(main, "sweep", *place).stdout.split()) == {ids["begun"], ids["unknown"]}
+    assert invoke(main, "rm", ids["done"], *place).exit_code == 0
+    assert listed(invoke(main, "list", "--json", *place)) == {}
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "expected"),
+    [
+        (("list", "--dir", "nowhere"), 2, "There is no directory nowhere."),
+        (("list", "--dir", "x", "--s3-bucket", "b"), 2, "in DIRECTORY or in --s3-bucket, not in both."),
+        (("sweep", "--s3-region", "r"), 2, "--s3-region means nothing without --s3-bucket."),
+        (("show", "a b"), 2, "'a b' is no upload id"),
+        (("rm",), 2, "Missing argument 'ID...'"),
+        (("show", "nobody"), 1, "There is no upload nobody."),
+    ],
+)
+def test_what_cannot_be_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...], code: int, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "uploads").mkdir()
+
+    result = invoke(main, *typed)
+
+    assert result.exit_code == code
+    assert expected in said(result)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "uploads"], "a place that was mistyped was made"
+
+
+def test_a_storage_that_fails_is_told_in_one_line(directory: Path) -> None:
+    ids = filled(FileStorageBackend(directory))
+    (directory / f"{ids['done']}.info").write_bytes(b"{")
+
+    result = invoke(main, "show", ids["done"], "--dir", str(directory))
+
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert result.stderr.startswith("Error: ")
+
+
+def test_of_several_plugins_one_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"managed_{random_id()}"
+    (tmp_path / f"{name}.py").write_text(
+        "from litestar import Litestar\nfrom litestar_tus import TUSConfig, TUSPlugin\n"
+        "of = lambda at: TUSPlugin(TUSConfig(path_prefix=f'/{at}', upload_dir=at))\n"
+        "app = Litestar(plugins=[of('one'), of('two')])\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    ids = filled(FileStorageBackend(tmp_path / "two"))
+    app = ("--app", f"{name}:app", "tus", "list", "--json")
+
+    assert set(listed(invoke(litestar_group, *app, "--prefix", "two"))) == set(ids.values())
+    for wrong in ((), ("--prefix", "/three")):
+        result = invoke(litestar_group, *app, *wrong)
+        assert result.exit_code == 2
+        assert "expected one of /one, /two" in said(result)
