@@ -168,6 +168,7 @@ def test_a_sweep_removes_what_has_expired_and_nothing_else(run: Run, directory: 
     assert json.loads(run("sweep", "--json").stdout) == {"removed": []}
 
 
+@pytest.mark.servers
 def test_a_bucket(ministack_server: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def client(**_: object) -> Any:
         return ministack_server.client()
