@@ -30,13 +30,13 @@ from tus_domain.events import (
     OffsetAdvanced,
     UploadAnnounced,
     UploadCompleted,
-    UploadExpired,
 )
 from tus_domain.finals import Finals
 from tus_domain.joining import can_concatenate
 from tus_domain.policy import Policy
 from tus_domain.ports import NO_HOOKS, Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
 from tus_domain.recording import Recorder
+from tus_domain.removal import Remover
 from tus_domain.sweeping import Duty, sweep
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
@@ -63,6 +63,7 @@ class Uploads:
         self._audience = Audience(events, self.announced)
         self._bodies: set[Body] = set()
         self._recorder = Recorder(clock, self._policy, self._audience)
+        self._remover = Remover(storage, locks, clock, self._audience)
         self.finals = Finals(storage, locks, clock, self._policy, self._recorder, self._audience)
         """The uploads that consist of others."""
 
@@ -186,7 +187,17 @@ class Uploads:
             events = decide.terminate(stored.upload, self._clock.now(), self._policy)
             if hooks.before_terminate is not None:
                 await hooks.before_terminate(stored.upload)
-            return await self._remove(stored, events)
+            return await self._remover.end(stored, events)
+
+    async def remove(self, upload_id: UploadId) -> Upload:
+        """End the upload as whoever runs the server: whatever its state, and whatever clients may do. Whoever
+        writes to it at the moment is asked to stop first.
+
+        :raises UploadNotFoundError: there is none.
+        :raises UploadGoneError: it was lost; ``sweep`` clears up what is left.
+        :raises ContentionError: its writer did not stop in time.
+        """
+        return await self._remover.remove(upload_id)
 
     async def announced(self, upload_id: UploadId) -> None:
         """Take down that whoever wanted to hear of the upload's completion has heard.
@@ -215,20 +226,8 @@ class Uploads:
 
     def _undone(self, upload: Upload) -> Duty | None:
         if upload.expired(self._clock.now()):
-            return self._expire
+            return self._remover.expire
         return self.find if self._unheard(upload) else None
-
-    async def _expire(self, upload_id: UploadId) -> None:
-        async with self._locks.hold(upload_id):
-            stored = await self._storage.load(upload_id)
-            if stored.upload.expired(self._clock.now()):
-                await self._remove(stored, (UploadExpired(),))
-
-    async def _remove(self, stored: Stored, events: tuple[Event, ...]) -> Upload:
-        await self._storage.delete(stored)
-        upload = stored.upload.apply_all(events)
-        await self._audience.tell(events, upload)
-        return upload
 
     def stop(self) -> None:
         """Ask every running body to end early, because the process is about to. What came is kept."""

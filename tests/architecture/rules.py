@@ -52,6 +52,7 @@ AWAITING = (
     "tus_domain.joining",
     "tus_domain.ports",
     "tus_domain.recording",
+    "tus_domain.removal",
     "tus_domain.service",
     "tus_domain.sweeping",
 )

@@ -16,10 +16,10 @@ from tus_domain.errors import (
     UploadNotFoundError,
     VersionConflictError,
 )
-from tus_domain.events import UploadTerminated
+from tus_domain.events import UploadExpired, UploadTerminated
 from tus_domain.ports import Hooks
 from tus_domain.upload import Phase, Upload
-from tus_domain.values import Extension
+from tus_domain.values import Extension, UploadId
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +70,25 @@ async def test_without_the_extension_an_upload_stays() -> None:
         await rig.terminate()
 
     assert await rig.find() == an_upload()
+
+
+async def test_whoever_runs_the_server_removes_what_clients_may_not() -> None:
+    rig = Rig(
+        extensions=frozenset({Extension.CREATION, Extension.EXPIRATION}), lifetime=timedelta(seconds=60)
+    )
+    young, old = UploadId("young"), UploadId("old")
+    await rig.create(upload_id=old)
+    rig.clock.advance(timedelta(seconds=60))
+    await rig.create(upload_id=young)
+    rig.forget()
+
+    for upload_id in (old, young):
+        assert (await rig.uploads.remove(upload_id)).phase is Phase.TERMINATED
+
+    assert await rig.ids() == []
+    assert rig.events == [UploadExpired(), UploadTerminated()]
+    with pytest.raises(UploadNotFoundError):
+        await rig.uploads.remove(old)
 
 
 async def test_the_application_is_asked_first() -> None:

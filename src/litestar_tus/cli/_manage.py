@@ -1,27 +1,29 @@
 """``list``, ``show``, ``rm`` and ``sweep``: what an operator does with the uploads of a place, or of an
 application.
 
-Each command is written once, as a function of the uploads and what is typed; where they are is said in two
-ways: in ``litestar-tus`` by options, in ``litestar tus`` by the application.
+Each is written once, as a function of the uploads and of what is typed. Where they are is said in two ways:
+to ``litestar-tus`` by options, to ``litestar tus`` by the application.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import click
-from attrs import field, frozen
+from attrs import field, fields_dict, frozen
 from litestar import Litestar
 
 from litestar_tus._place import Place
 from litestar_tus.backends import compose
 from litestar_tus.cli._options import boto_needed, check_place, storage_options
 from litestar_tus.cli._showing import HEAD, fields, printable, row
-from tus_domain import Locks, Policy, Storage, Upload, UploadId, Uploads
+from tus_domain import Locks, Policy, Storage, Stored, Upload, UploadId, Uploads
 from tus_domain.closing import closing
 from tus_domain.errors import (
     InvalidUploadIdError,
@@ -33,6 +35,8 @@ from tus_domain.errors import (
 from tus_domain.events import Event, UploadExpired
 
 __all__ = ["COMMANDS", "in_app", "in_place"]
+
+_PLACE = fields_dict(Place).keys()
 
 
 @frozen
@@ -56,11 +60,9 @@ class Managed:
         self._uploads: Uploads
         self._uploads, _ = compose(storage, locks, policy or Policy(), self._sink)
 
-    async def all(self) -> AsyncIterator[Upload]:
+    def all(self) -> closing[Stored]:
         """All uploads, in no order."""
-        async with closing(self._storage.scan()) as found:
-            async for stored in found:
-                yield stored.upload
+        return closing(self._storage.scan())
 
     async def one(self, upload_id: UploadId) -> Upload:
         """An upload as it was last recorded. Nobody who works on it is disturbed."""
@@ -68,11 +70,15 @@ class Managed:
 
     async def remove(self, upload_id: UploadId) -> None:
         """End an upload, whatever its state."""
-        await self._uploads.terminate(upload_id)
+        await self._uploads.remove(upload_id)
 
-    async def sweep(self) -> list[UploadId]:
-        """Remove what has expired. Which that was, even if the storage fails on the way."""
+    async def sweep(self) -> None:
+        """Remove what has expired."""
         await self._uploads.sweep()
+
+    @property
+    def expired(self) -> list[UploadId]:
+        """What was removed because it had expired."""
         return self._sink.expired
 
 
@@ -89,89 +95,106 @@ class _UploadIdType(click.ParamType[UploadId]):
             self.fail(f"{value!r} is no upload id", param, ctx)
 
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@click.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
-@click.option("--unfinished", is_flag=True, help="Leave out those that are complete.")
-def _list(managed: Managed, *, as_json: bool, unfinished: bool) -> None:
+async def _list(managed: Managed, *, as_json: bool, unfinished: bool) -> None:
     """List all uploads, as they are found."""
-
-    async def work() -> None:
-        if not as_json:
-            click.echo(HEAD)
-        async for upload in managed.all():
+    if not as_json:
+        click.echo(HEAD)
+    async with managed.all() as found:
+        async for stored in found:
+            upload = stored.upload
             if not (unfinished and upload.complete):
                 click.echo(json.dumps(fields(upload)) if as_json else row(upload))
 
-    _run(work)
 
-
-@click.command(name="show")
-@click.argument("upload_id", metavar="ID", type=_UploadIdType())
-@_JSON
-def _show(managed: Managed, upload_id: UploadId, *, as_json: bool) -> None:
+async def _show(managed: Managed, *, upload_id: UploadId, as_json: bool) -> None:
     """Show what is known of the upload ID; its address will do, too."""
-
-    async def work() -> None:
-        with _named(upload_id):
-            shown = fields(await managed.one(upload_id))
-        if as_json:
-            click.echo(json.dumps(shown, indent=2))
-            return
-        metadata = shown.pop("metadata")
-        for name, value in [*shown.items(), *((f"metadata {key}", text) for key, text in metadata.items())]:
-            click.echo(f"{printable(name):<24}  {'-' if value is None else printable(str(value))}")
-
-    _run(work)
+    with _named(upload_id):
+        shown = fields(await managed.one(upload_id))
+    if as_json:
+        click.echo(json.dumps(shown, indent=2))
+        return
+    metadata = shown.pop("metadata")
+    for name, value in [*shown.items(), *((f"metadata {key}", text) for key, text in metadata.items())]:
+        click.echo(f"{printable(name):<24}  {'-' if value is None else printable(str(value))}")
 
 
-@click.command(name="rm")
-@click.argument("upload_ids", metavar="ID...", nargs=-1, required=True, type=_UploadIdType())
-@_JSON
-def _remove(managed: Managed, upload_ids: tuple[UploadId, ...], *, as_json: bool) -> None:
-    """Remove uploads, complete or not. Whoever writes to one is asked to stop."""
+async def _remove(managed: Managed, *, upload_ids: tuple[UploadId, ...], as_json: bool) -> None:
+    """Remove uploads, whatever their state. Whoever writes to one is asked to stop."""
     removed: list[UploadId] = []
     refused: list[str] = []
-
-    async def work() -> None:
-        for upload_id in upload_ids:
-            try:
-                with _named(upload_id):
-                    await managed.remove(upload_id)
-            except click.ClickException as error:
-                refused.append(error.message)
-            else:
-                removed.append(upload_id)
-
-    _run(work)
+    for upload_id in upload_ids:
+        try:
+            with _named(upload_id):
+                await managed.remove(upload_id)
+        except click.ClickException as error:
+            refused.append(error.message)
+        else:
+            removed.append(upload_id)
     _tell(removed, as_json=as_json)
     if refused:
         raise click.ClickException("\n".join(refused))
 
 
-@click.command(name="sweep")
-@_JSON
-def _sweep(managed: Managed, *, as_json: bool) -> None:
+async def _sweep(managed: Managed, *, as_json: bool) -> None:
     """Remove the unfinished uploads that have expired. Complete ones stay.
 
     The server does so by itself (--sweep-every); this is for a timer of your own.
     """
-    expired: list[UploadId] = []
-
-    async def work() -> None:
-        expired.extend(await managed.sweep())
-
-    _run(work)
-    _tell(expired, as_json=as_json)
+    try:
+        await managed.sweep()
+    finally:
+        _tell(managed.expired, as_json=as_json)
 
 
-COMMANDS = (_list, _show, _remove, _sweep)
-"""Each takes the uploads as its first argument, from ``in_place`` or ``in_app``."""
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def in_place(command: click.Command) -> click.Command:
+@frozen
+class _Command:
+    """A command on uploads, wherever they are."""
+
+    name: str
+    run: Callable[..., Awaitable[None]]
+    typed: tuple[_Decorator, ...]
+    """Its own options and arguments."""
+
+    def made(self, function: Callable[..., Any], **settings: Any) -> click.Command:
+        """As click has it: ``function``, which finds the uploads and calls ``on``."""
+        for decorator in reversed(self.typed):
+            function = decorator(function)
+        return click.command(self.name, click.Command, help=self.run.__doc__, **settings)(function)
+
+    def on(self, managed: Managed, typed: dict[str, Any]) -> None:
+        """Do it."""
+        try:
+            anyio.run(partial(self.run, managed, **typed))
+        except StorageError as error:
+            raise click.ClickException(f"The storage failed: {error}") from None
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_ID = _UploadIdType()
+COMMANDS = (
+    _Command(
+        "list",
+        _list,
+        (
+            click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each."),
+            click.option("--unfinished", is_flag=True, help="Leave out those that are complete."),
+        ),
+    ),
+    _Command("show", _show, (click.argument("upload_id", metavar="ID", type=_ID), _JSON)),
+    _Command(
+        "rm",
+        _remove,
+        (click.argument("upload_ids", metavar="ID...", nargs=-1, required=True, type=_ID), _JSON),
+    ),
+    _Command("sweep", _sweep, (_JSON,)),
+)
+"""What ``in_place`` and ``in_app`` make commands of."""
+
+
+def in_place(command: _Command) -> click.Command:
     """The command, with options that say where the uploads are."""
 
     @click.option(
@@ -184,10 +207,9 @@ def in_place(command: click.Command) -> click.Command:
     )
     @storage_options
     @click.pass_context
-    def run(ctx: click.Context, /, **given: Any) -> None:
-        check_place(ctx)
-        own = {name: given.pop(name) for name in tuple(given) if name in names}
-        place = Place(**given)
+    def run(ctx: click.Context, /, **typed: Any) -> None:
+        check_place(ctx, "--dir")
+        place = Place(**{name: typed.pop(name) for name in _PLACE & typed.keys()})
         if place.s3_bucket is None and not place.directory.is_dir():
             raise click.UsageError(f"There is no directory {place.directory}.")
         try:
@@ -195,33 +217,22 @@ def in_place(command: click.Command) -> click.Command:
                 storage = place.storage()
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        callback(Managed(storage), **own)
+        command.on(Managed(storage), typed)
 
-    callback, names = _of(command)
-    made = click.command(command.name, help=command.help, context_settings={"show_default": True})(run)
-    made.params[:0] = command.params
-    return made
+    return command.made(run, context_settings={"show_default": True})
 
 
-def in_app(command: click.Command) -> click.Command:
+def in_app(command: _Command) -> click.Command:
     """The command, for the uploads of a Litestar application; the group's command line says which."""
 
     @click.option("--prefix", help="Path below which the uploads live, where there are several such.")
     @click.pass_context
-    def run(ctx: click.Context, /, prefix: str | None, **own: Any) -> None:
+    def run(ctx: click.Context, /, prefix: str | None, **typed: Any) -> None:
         env: Any = ctx.obj
         env = env() if callable(env) else env  # it finds the application when that is needed
-        callback(_managed_of(env.app, prefix), **own)
+        command.on(_managed_of(env.app, prefix), typed)
 
-    callback, _ = _of(command)
-    made = click.command(command.name, help=command.help)(run)
-    made.params[:0] = command.params
-    return made
-
-
-def _of(command: click.Command) -> tuple[Callable[..., None], set[str]]:
-    callback: Callable[..., None] = getattr(command, "callback")  # noqa: B009
-    return callback, {str(param.name) for param in command.params}
+    return command.made(run)
 
 
 def _managed_of(app: Litestar, prefix: str | None) -> Managed:
@@ -235,34 +246,19 @@ def _managed_of(app: Litestar, prefix: str | None) -> Managed:
     return Managed(plugin.storage, plugin.config.locks, plugin.config.policy())
 
 
-class _named:  # noqa: N801 - a context
-    """Says of which upload it is that something is wrong."""
-
-    def __init__(self, upload_id: UploadId) -> None:
-        self._id = upload_id
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        match error:
-            case UploadNotFoundError():
-                raise click.ClickException(f"There is no upload {self._id}.") from None
-            case UploadGoneError():
-                raise click.ClickException(
-                    f"Upload {self._id} has expired, or was lost; sweep removes what is left."
-                ) from None
-            case TusError():
-                raise click.ClickException(f"Upload {self._id}: {error}") from None
-            case _:
-                return
-
-
-def _run(work: Callable[[], Awaitable[None]]) -> None:
+@contextmanager
+def _named(upload_id: UploadId) -> Generator[None]:
+    """Say of which upload it is that something is wrong."""
     try:
-        anyio.run(work)
-    except StorageError as error:
-        raise click.ClickException(f"The storage failed: {error}") from None
+        yield
+    except UploadNotFoundError:
+        raise click.ClickException(f"There is no upload {upload_id}.") from None
+    except UploadGoneError:
+        raise click.ClickException(
+            f"Upload {upload_id} was lost; sweep clears up what is left of it."
+        ) from None
+    except TusError as error:
+        raise click.ClickException(f"Upload {upload_id}: {error}") from None
 
 
 def _tell(removed: list[UploadId], *, as_json: bool) -> None:

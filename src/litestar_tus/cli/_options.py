@@ -35,7 +35,7 @@ _STORAGE = (
     click.option(
         "--record-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        show_default="DIRECTORY",
+        show_default="with the uploads",
         envvar="TUS_RECORD_DIR",
         help="Keep the records in this directory, perhaps on a faster disk.",
     ),
@@ -55,7 +55,7 @@ _STORAGE = (
     click.option(
         "--s3-bucket",
         envvar="TUS_S3_BUCKET",
-        help="Store in this S3 bucket. [default: none, but DIRECTORY]",
+        help="Store in this S3 bucket, and not in a directory.",
     ),
     S3_PREFIX,
     click.option(
@@ -74,9 +74,10 @@ def storage_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def check_place(ctx: click.Context) -> None:
+def check_place(ctx: click.Context, directory: str) -> None:
     """Refuse what would be ignored.
 
+    :param directory: what the command line calls the directory.
     :raises UsageError: something was typed that means nothing beside the rest.
     """
     typed = [name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
@@ -85,7 +86,7 @@ def check_place(ctx: click.Context) -> None:
             if name.startswith("s3_"):
                 raise click.UsageError(f"--{name.replace('_', '-')} means nothing without --s3-bucket.")
     elif "directory" in typed:
-        raise click.UsageError("Uploads are stored in DIRECTORY or in --s3-bucket, not in both.")
+        raise click.UsageError(f"Uploads are stored in {directory} or in --s3-bucket, not in both.")
     else:
         for name in {"record_dir", "sharded", "finished_dir"}.intersection(typed):
             raise click.UsageError(f"--{name.replace('_', '-')} means nothing with --s3-bucket.")

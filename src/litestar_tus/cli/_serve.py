@@ -119,7 +119,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
         raise click.ClickException(
             "The server is not installed: pip install 'litestar-tus[server]'"
         ) from None
-    check_place(ctx)
+    check_place(ctx, "DIRECTORY")
     settings = Settings(**options)
     try:
         with boto_needed():
