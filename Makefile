@@ -56,7 +56,7 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 		if $(FIND_PYTHON) "$$version" >/dev/null; then \
 			$(SUBMAKE) ".venv-$$version/.test" || exit 1; \
 			echo "Python $$version, $(LESS_SAID):"; \
-			".venv-$$version/bin/python" -m pytest $(PARALLEL) $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
+			".venv-$$version/bin/python" -m pytest $(PARALLEL) -n 3 $(LESS) --hypothesis-profile=brief $(PYTEST_ARGS) || exit 1; \
 			summary="$$summary Python $$version: $(LESS_SAID)."; \
 		else \
 			summary="$$summary Python $$version: not found here, not tested."; \
