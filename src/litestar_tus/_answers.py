@@ -45,7 +45,7 @@ def offset_headers(upload: Upload) -> dict[str, str]:
 
 def _expiry_headers(upload: Upload) -> dict[str, str]:
     """When the upload expires, if it does: rounded down to what the format can say (T-EXP-07)."""
-    if upload.expires_at is None or upload.complete:
+    if upload.expires_at is None or upload.complete:  # what is told is about unfinished ones (T-EXP-01)
         return {}
     return {"upload-expires": http_date(upload.expires_at)}
 

@@ -95,6 +95,14 @@ class TUSConfig:
     """Largest upload in bytes; ``None``: no limit."""
     expiration_seconds: float | None = field(default=86400, validator=_or_none(_number(0, _CENTURY)))
     """Life of an unfinished upload in seconds, 100 years at the most; ``None``: no expiry."""
+    sliding_expiration: bool = field(default=False, validator=instance_of(bool))
+    """Whether that life begins anew each time when bytes are kept, not only with the creation. It never
+    becomes shorter by that.
+    """
+    retention_seconds: float | None = field(default=None, validator=_or_none(_number(0, _CENTURY)))
+    """Life of a complete upload in seconds from its completion, partial ones included; ``None``: complete
+    uploads are kept. Counts for those that are completed while it is set.
+    """
     extensions: Collection[str] = field(default=frozenset(Extension), converter=_extensions)
     """Which protocol extensions to offer, by their names in ``Tus-Extension``; concatenation only where the
     storage can join uploads.
@@ -166,6 +174,10 @@ class TUSConfig:
     removed, completions that nobody announced are, and the storage clears up. ``None``: never; then call
     ``plugin.uploads.sweep()`` at times. A look reads every upload's record.
     """
+    sweep_limit: int | None = field(default=10_000, validator=_or_none(_number(1, math.inf, whole=True)))
+    """With how many uploads such a look does something at the most. If that is not all, another follows
+    after a minute. ``None``: with all.
+    """
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
     remove_partials: bool = field(default=False, validator=instance_of(bool))
@@ -202,9 +214,12 @@ class TUSConfig:
     def policy(self) -> Policy:
         """The same as the domain sees it."""
         lifetime = None if self.expiration_seconds is None else timedelta(seconds=self.expiration_seconds)
+        retention = None if self.retention_seconds is None else timedelta(seconds=self.retention_seconds)
         return Policy(
             max_size=MAX_LENGTH if self.max_size is None else self.max_size,
             lifetime=lifetime,
+            sliding=self.sliding_expiration,
+            retention=retention,
             extensions=_extensions(self.extensions),
             remove_partials=self.remove_partials,
             max_sources=self.max_sources,

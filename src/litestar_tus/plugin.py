@@ -26,11 +26,12 @@ from litestar_tus._routes import routes
 from litestar_tus.backends import compose, default_storage, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
-from tus_domain import Downloads, Storage, Upload, Uploads
+from tus_domain import Downloads, Storage, Swept, Uploads
 from tus_domain.errors import ContentionError, RequestError
 
 __all__ = ["TUSPlugin"]
 
+_BREATH = 60.0  # seconds between a sweep that did as much as it might, and the next
 _DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
 
 
@@ -99,20 +100,23 @@ class TUSPlugin(InitPlugin, CLIPlugin):
         # is to come to it as well.
         await anyio.sleep(interval * random.random())  # noqa: S311 - nobody gains by guessing it
         while True:
-            await self._sweep()
-            await anyio.sleep(interval * random.uniform(0.75, 1.25))  # noqa: S311
+            more = await self._sweep()
+            await anyio.sleep(min(interval, _BREATH) if more else interval * random.uniform(0.75, 1.25))  # noqa: S311
 
-    async def _sweep(self) -> None:
-        """See to what nobody came to do, and to what a process did not come to, which has died."""
-        waiting: list[Upload] = []
+    async def _sweep(self) -> bool:
+        """See to what nobody came to do, and to what a process did not come to, which has died. Whether there
+        is more of it.
+        """
+        swept = Swept()
         with logged("What was left undone could not all be seen to"):
-            waiting = await self.uploads.sweep()
-        if waiting:
+            swept = await self.uploads.sweep(limit=self.config.sweep_limit)
+        if swept.waiting:
             await anyio.sleep(self.uploads.policy.announce_within.total_seconds())
-        for upload in waiting:
+        for upload in swept.waiting:
             failed = f"Upload {upload.id}: its completion could not be announced"
             with logged(failed), suppress(RequestError, ContentionError):
                 await self.uploads.find(upload.id)
+        return swept.more
 
     async def _drain(self) -> None:
         """Let running requests keep what they have, before the process ends. Some servers end it at once

@@ -65,6 +65,8 @@ class Settings(Place):
     prefix: str = "/files"
     max_size: int | None = None
     expire_after: timedelta | None = timedelta(days=1)
+    sliding_expiry: bool = False
+    keep_for: timedelta | None = None
     sweep_every: timedelta | None = timedelta(days=1)
     idle_timeout: float = 60.0
     grace: int = 10
@@ -88,6 +90,8 @@ class Settings(Place):
             path_prefix=self.prefix,
             max_size=self.max_size,
             expiration_seconds=None if self.expire_after is None else self.expire_after.total_seconds(),
+            sliding_expiration=self.sliding_expiry,
+            retention_seconds=None if self.keep_for is None else self.keep_for.total_seconds(),
             sweep_interval=None if self.sweep_every is None else self.sweep_every.total_seconds(),
             storage_backend=self.storage(),
             idle_timeout=self.idle_timeout,

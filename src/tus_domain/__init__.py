@@ -26,6 +26,7 @@ from tus_domain.ports import (
     Stored,
 )
 from tus_domain.service import Uploads
+from tus_domain.sweeping import Swept
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import MAX_LENGTH, CompletionPolicy, Concatenation, Extension, Metadata, UploadId
 
@@ -65,6 +66,7 @@ __all__ = [
     "Staging",
     "Storage",
     "Stored",
+    "Swept",
     "Upload",
     "UploadId",
     "Uploads",

@@ -43,7 +43,7 @@ from tus_domain.errors import (
     StorageError,
     UploadTooLargeError,
 )
-from tus_domain.events import Event, LengthDeclared, OffsetAdvanced
+from tus_domain.events import Event, LengthDeclared
 from tus_domain.ledger import IMMEDIATELY, Finish, Ledger, State
 from tus_domain.policy import Policy
 from tus_domain.upload import Upload
@@ -269,9 +269,7 @@ def _divisible(ledger: Ledger, end: int) -> bool:
 
 def _kept(ledger: Ledger, told: Input) -> tuple[Event, ...]:
     assert isinstance(told, Sealed)
-    if not ledger.start <= told.length <= ledger.written:
-        raise MisuseError(f"sealed up to {told.length}, but {ledger.start} to {ledger.written} were written")
-    return (OffsetAdvanced(told.length),) if told.length > ledger.start else ()
+    return ledger.advance(told.length)
 
 
 def _commit(ledger: Ledger, events: tuple[Event, ...], upload: Upload) -> tuple[Effect, ...]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import cast
 from weakref import WeakValueDictionary
 
-from tus_domain.events import AnnouncementDue, Event, UploadAnnounced, UploadCompleted
+from tus_domain.events import BOOKKEEPING, Event, UploadCompleted
 from tus_domain.ports import Announcer, EventSink
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
@@ -57,7 +57,7 @@ class Audience:
                 if isinstance(event, UploadCompleted) and self._announcer and upload.announce_by:
                     announcement = self._hearing[upload.id] = _Announcement(upload.id)
                     await self._announcer.announce(upload, partial(self._heard, announcement))
-                elif not isinstance(event, AnnouncementDue | UploadAnnounced):
+                elif not isinstance(event, BOOKKEEPING):
                     await self._sink.publish(event, upload)
             except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
                 self._hearing.pop(upload.id, None)  # at once: the error may be kept, and the sink with it

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from attrs import evolve
+
 from tus_domain.append import Append
 from tus_domain.checksum import Checksum, Verifier
 from tus_domain.commands import AppendBody, Concatenate, CreateUpload
@@ -210,7 +212,7 @@ def worth_keeping(error: BaseException, *, new: bool) -> bool:
 
 def _finish_of(upload: Upload, finish: Finish) -> Finish:
     """A partial upload's completion is nobody's business but the final one's (T-CONC-03)."""
-    return IMMEDIATELY if upload.partial else finish
+    return evolve(IMMEDIATELY, keep_for=finish.keep_for) if upload.partial else finish
 
 
 def _check_length(length: int | None, offset: int, policy: Policy) -> None:

@@ -11,10 +11,13 @@ from attrs import frozen
 from tus_domain.values import CompletionPolicy, Concatenation, Metadata, UploadId
 
 __all__ = [
+    "BOOKKEEPING",
     "AnnouncementDue",
     "Event",
+    "ExpiryMoved",
     "LengthDeclared",
     "OffsetAdvanced",
+    "RetentionBegan",
     "UploadAnnounced",
     "UploadCompleted",
     "UploadCreated",
@@ -56,6 +59,15 @@ class OffsetAdvanced:
 
 
 @frozen
+class ExpiryMoved:
+    """Bytes came, so the upload expires later: ``at`` that time (T-EXP-05). Bookkeeping: it is not
+    published.
+    """
+
+    at: datetime
+
+
+@frozen
 class UploadFinalising:
     """All bytes are kept; what the application and the storage do before the upload counts as complete can
     begin.
@@ -65,6 +77,13 @@ class UploadFinalising:
 @frozen
 class UploadCompleted:
     """The upload is complete. Happens once."""
+
+
+@frozen
+class RetentionBegan:
+    """The upload is kept, ``until`` then. Bookkeeping: it is not published."""
+
+    until: datetime
 
 
 @frozen
@@ -88,17 +107,24 @@ class UploadTerminated:
 
 @frozen
 class UploadExpired:
-    """The upload was unfinished past its time; its bytes are gone (T-EXP-06)."""
+    """The upload was past its time: unfinished then (T-EXP-06), or kept for as long as complete ones are. Its
+    bytes are gone.
+    """
 
 
 Event = (
     UploadCreated
     | LengthDeclared
     | OffsetAdvanced
+    | ExpiryMoved
     | UploadFinalising
     | UploadCompleted
+    | RetentionBegan
     | AnnouncementDue
     | UploadAnnounced
     | UploadTerminated
     | UploadExpired
 )
+
+BOOKKEEPING = (ExpiryMoved, RetentionBegan, AnnouncementDue, UploadAnnounced)
+"""What is not published."""

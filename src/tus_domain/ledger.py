@@ -8,7 +8,17 @@ from enum import StrEnum
 from attrs import define, frozen
 
 from tus_domain.checksum import Verifier
-from tus_domain.events import AnnouncementDue, Event, UploadCompleted, UploadFinalising
+from tus_domain.errors import MisuseError
+from tus_domain.events import (
+    AnnouncementDue,
+    Event,
+    ExpiryMoved,
+    OffsetAdvanced,
+    RetentionBegan,
+    UploadCompleted,
+    UploadFinalising,
+)
+from tus_domain.expiration import moved
 from tus_domain.policy import Policy
 from tus_domain.upload import Upload
 
@@ -36,16 +46,18 @@ class State(StrEnum):
 class Finish:
     """What becomes of an upload that is due. ``at_once``: nothing has to run between FINALISING and COMPLETE,
     so that one commit can do both. ``announce_within``: how long whoever completes it has for telling those
-    who want to know; ``None``: nobody does.
+    who want to know; ``None``: nobody does. ``keep_for``: how long it is kept then; ``None``: for ever.
     """
 
     at_once: bool = True
     announce_within: timedelta | None = None
+    keep_for: timedelta | None = None
 
     def completion(self, now: datetime) -> tuple[Event, ...]:
         """The events that complete it, once it is FINALISING."""
+        kept = () if self.keep_for is None else (RetentionBegan(now + self.keep_for),)
         due = () if self.announce_within is None else (AnnouncementDue(now + self.announce_within),)
-        return (UploadCompleted(), *due)
+        return (UploadCompleted(), *kept, *due)
 
     def clean_end(self, now: datetime) -> tuple[Event, ...]:
         """The events of a clean end."""
@@ -90,3 +102,13 @@ class Ledger:
     def start(self) -> int:
         """The offset where what is not committed yet begins."""
         return self.upload.offset
+
+    def advance(self, length: int) -> tuple[Event, ...]:
+        """What it means that the upload's first ``length`` bytes are kept."""
+        if not self.start <= length <= self.written:
+            raise MisuseError(f"sealed up to {length}, but {self.start} to {self.written} were written")
+        if length == self.start:
+            return ()
+        end = self.upload.expires_at
+        later = moved(end, self.now, self.policy.lifetime) if self.policy.sliding else end
+        return (OffsetAdvanced(length), *(() if later is None or later == end else (ExpiryMoved(later),)))

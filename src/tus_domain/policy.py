@@ -17,16 +17,20 @@ __all__ = ["Policy"]
 class Policy:
     """What is allowed, and how often running appends are committed.
 
-    ``max_size`` is the largest upload in bytes; ``lifetime`` how long an unfinished upload lives (``None``:
-    for ever). A long body is committed in between, a *checkpoint*, after each ``checkpoint_bytes`` or when
-    ``checkpoint_seconds`` have passed since the last: a killed server loses one interval at most, and others
-    see the progress. ``remove_partials``: partial uploads are deleted once a final one has their bytes
-    (T-CONC-10); another final one cannot have them then. ``max_sources``: how many uploads a final one may
-    list; each counts as often as it is listed, since its bytes are copied as often.
+    ``max_size`` is the largest upload in bytes; ``lifetime`` how long an unfinished upload lives, from its
+    creation, or with ``sliding`` from when its last bytes came, if that is later; ``retention`` how long a
+    complete one does, from its completion (``None``: for ever). A long body is committed in between, a
+    *checkpoint*, after each ``checkpoint_bytes`` or when ``checkpoint_seconds`` have passed since the last: a
+    killed server loses one interval at most, and others see the progress. ``remove_partials``: partial
+    uploads are deleted once a final one has their bytes (T-CONC-10); another final one cannot have them then.
+    ``max_sources``: how many uploads a final one may list; each counts as often as it is listed, since its
+    bytes are copied as often.
     """
 
     max_size: int = MAX_LENGTH
     lifetime: timedelta | None = None
+    sliding: bool = False
+    retention: timedelta | None = None
     extensions: frozenset[Extension] = frozenset(Extension)
     algorithms: tuple[str, ...] = ALGORITHMS
     remove_partials: bool = False

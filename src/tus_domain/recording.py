@@ -58,7 +58,8 @@ class Recorder:
     def finish(self, hooks: Hooks) -> Finish:
         """What becomes of uploads that are due."""
         within = self._policy.announce_within if self._audience.waits else None
-        return Finish(at_once=hooks.before_complete is None, announce_within=within)
+        at_once = hooks.before_complete is None
+        return Finish(at_once=at_once, announce_within=within, keep_for=self._policy.retention)
 
     async def record(self, staging: Staging, upload: Upload, events: tuple[Event, ...]) -> Upload:
         """Commit ``events``, which happened to the staged upload, and tell of them."""

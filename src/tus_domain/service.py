@@ -37,7 +37,7 @@ from tus_domain.policy import Policy
 from tus_domain.ports import NO_HOOKS, Body, Clock, EventSink, Hooks, Locks, Staging, Storage, Stored
 from tus_domain.recording import Recorder
 from tus_domain.removal import Remover
-from tus_domain.sweeping import Duty, sweep
+from tus_domain.sweeping import Duty, Swept, sweep
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
@@ -126,10 +126,10 @@ class Uploads:
     async def _found(self, stored: Stored, asker: Asker, hooks: Hooks) -> Upload:
         async with self._locks.hold(stored.upload.id):
             stored = await self._unclaimed(stored, asker)
-            upload = decide.present(stored.upload, self._clock.now())
             try:
-                if self._unheard(upload):
-                    return await self._announce(stored)
+                if self._unheard(stored.upload):  # even if it has expired since: they were promised to hear
+                    stored = await self._announce(stored)
+                upload = decide.present(stored.upload, self._clock.now())
                 if not upload.due:
                     return upload
                 async with self._recorder.open(self._storage.stage(stored)) as staging:
@@ -211,23 +211,25 @@ class Uploads:
                 async with self._recorder.open(self._storage.stage(stored)) as staging:
                     await self._recorder.record(staging, stored.upload, (UploadAnnounced(),))
 
-    async def sweep(self) -> list[Upload]:
-        """Look through all uploads, and do what nobody came to do: remove the unfinished ones that have
-        expired, and announce the completions that were not announced in time, since the process that was to
-        do it has died. A storage clears up on the way. Harmless if several do it at a time.
+    async def sweep(self, *, limit: int | None = None) -> Swept:
+        """Look through all uploads, and do what nobody came to do: remove those that have expired, and
+        announce the completions that were not announced in time, since the process that was to do it has
+        died. A storage clears up on the way. Harmless if several do it at a time.
 
-        :returns: those that somebody may be announcing at this moment. ``find`` them after their
-            ``announce_by``: if they still are there then, that announces them. None where nobody wants to
-            hear.
+        :param limit: with how many uploads something is done at the most; ``None``: all that need it.
+        :returns: whether there is more to do; and the uploads that somebody may be announcing at this moment.
+            ``find`` them after their ``announce_by``: if they still are there then, that announces them. None
+            where nobody wants to hear.
         :raises StorageError: the storage failed. What could be done is done.
         """
-        waiting = await sweep(self._storage, self._undone)
-        return waiting if self._audience.waits else []
+        swept = await sweep(self._storage, self._undone, limit)
+        return swept if self._audience.waits else evolve(swept, waiting=())
 
     def _undone(self, upload: Upload) -> Duty | None:
-        if upload.expired(self._clock.now()):
-            return self._remover.expire
-        return self.find if self._unheard(upload) else None
+        if self._unheard(upload):
+            return self.find
+        unheard = self._audience.waits and upload.complete and upload.announce_by is not None
+        return self._remover.expire if upload.expired(self._clock.now()) and not unheard else None
 
     def stop(self) -> None:
         """Ask every running body to end early, because the process is about to. What came is kept."""
@@ -239,13 +241,13 @@ class Uploads:
         audience = self._audience
         return audience.waits and upload.unannounced(self._clock.now()) and not audience.hears(upload)
 
-    async def _announce(self, stored: Stored) -> Upload:
+    async def _announce(self, stored: Stored) -> Stored:
         """Announce the completion. First it is recorded that somebody does, so that nobody else will."""
         due = AnnouncementDue(self._clock.now() + self._policy.announce_within)
         async with self._recorder.open(self._storage.stage(stored)) as staging:
             upload = await self._recorder.record(staging, stored.upload, (due,))
         await self._audience.tell((UploadCompleted(),), upload)
-        return upload
+        return evolve(stored, upload=upload)
 
     async def _admit(self, upload_id: UploadId, asker: Asker) -> None:
         """See that ``asker`` may use the upload, before whoever works on it is asked to stop."""

@@ -5,30 +5,47 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from attrs import frozen
+
 from tus_domain.closing import closing
 from tus_domain.errors import ContentionError, RequestError, StorageError
 from tus_domain.ports import Storage
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
-__all__ = ["Duty", "sweep"]
+__all__ = ["Duty", "Swept", "sweep"]
 
 Duty = Callable[[UploadId], Awaitable[object]]
 """What is to be done with an upload."""
 
 
-async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None]) -> list[Upload]:
-    """Do with each upload what is undone. Returns those whose completion somebody should be announcing.
+@frozen(kw_only=True)
+class Swept:
+    """What a sweep leaves. ``waiting`` are uploads whose completion somebody should be announcing; ``more``:
+    it did as much as it might, and there may be more to do.
+    """
+
+    waiting: tuple[Upload, ...] = ()
+    more: bool = False
+
+
+async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None], limit: int | None) -> Swept:
+    """Do with each upload what is undone, with ``limit`` of them at the most.
 
     :raises StorageError: the storage cannot be looked through; or it failed with an upload. That keeps none
         of the others from being seen to.
     """
     waiting: list[Upload] = []
     failure: StorageError | None = None
+    seen_to, more = 0, False
     async with closing(storage.scan()) as uploads:
         async for stored in uploads:
             upload = stored.upload
             if (duty := undone(upload)) is not None:
+                if seen_to == limit:
+                    more = True
+                    break
+                seen_to += 1
                 try:
                     with suppress(RequestError, ContentionError):  # it is gone, or somebody else works on it
                         await duty(upload.id)
@@ -38,4 +55,4 @@ async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None]) -> li
                 waiting.append(upload)
     if failure is not None:
         raise failure
-    return waiting
+    return Swept(waiting=tuple(waiting), more=more)

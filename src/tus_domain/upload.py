@@ -12,8 +12,8 @@ nothing ends half-finished for ever. Where nothing has to run, FINALISING and CO
 step, by two events.
 
 All that can be derived is derived: an upload is *due* when nothing but its completion is missing, *expired*
-when it is unfinished past its time. A due upload can be RECEIVING still: its last byte came, but the body's
-end did not, and only a clean end may complete.
+when it is past its time: unfinished then, or complete for longer than it is to be kept. A due upload can be
+RECEIVING still: its last byte came, but the body's end did not, and only a clean end may complete.
 
 A final upload of a concatenation takes no bytes from a client. It is RECEIVING until all uploads that it
 consists of are complete; then their bytes become its own, in one step.
@@ -33,8 +33,10 @@ from tus_domain.errors import MisuseError
 from tus_domain.events import (
     AnnouncementDue,
     Event,
+    ExpiryMoved,
     LengthDeclared,
     OffsetAdvanced,
+    RetentionBegan,
     UploadAnnounced,
     UploadCompleted,
     UploadCreated,
@@ -59,6 +61,7 @@ class Phase(StrEnum):
 
 LIFECYCLE: Mapping[tuple[Phase, type[Event]], Phase] = {
     (Phase.RECEIVING, OffsetAdvanced): Phase.RECEIVING,
+    (Phase.RECEIVING, ExpiryMoved): Phase.RECEIVING,
     (Phase.RECEIVING, LengthDeclared): Phase.RECEIVING,
     (Phase.RECEIVING, UploadFinalising): Phase.FINALISING,
     (Phase.RECEIVING, UploadTerminated): Phase.TERMINATED,
@@ -66,9 +69,11 @@ LIFECYCLE: Mapping[tuple[Phase, type[Event]], Phase] = {
     (Phase.FINALISING, UploadCompleted): Phase.COMPLETE,
     (Phase.FINALISING, UploadTerminated): Phase.TERMINATED,
     (Phase.FINALISING, UploadExpired): Phase.TERMINATED,
+    (Phase.COMPLETE, RetentionBegan): Phase.COMPLETE,
     (Phase.COMPLETE, AnnouncementDue): Phase.COMPLETE,
     (Phase.COMPLETE, UploadAnnounced): Phase.COMPLETE,
     (Phase.COMPLETE, UploadTerminated): Phase.TERMINATED,
+    (Phase.COMPLETE, UploadExpired): Phase.TERMINATED,
 }
 """Every transition of an upload: the phase it is in and the event, to the phase it is in afterwards. What
 is not here cannot happen.
@@ -83,6 +88,8 @@ class Upload:
     in bytes. ``max_size`` is the most that it may have, where that is less than the policy's; in bytes.
     ``owner`` is whose it is; ``None``: nobody's, and for whoever knows its id.
     ``announce_by`` is until when somebody is announcing the completion; ``None``: nobody has to.
+    ``expires_at`` is when it expires if it is not complete by then, ``keep_until`` when it does if it is;
+    ``None``: never.
     """
 
     id: UploadId
@@ -97,6 +104,7 @@ class Upload:
     owner: str | None = None
     announce_by: datetime | None = None
     concatenation: Concatenation | None = None
+    keep_until: datetime | None = None
 
     @classmethod
     def created(cls, event: UploadCreated) -> Self:
@@ -155,9 +163,16 @@ class Upload:
         """Whether the upload is complete, and who was to announce that has not done so in time."""
         return self.complete and self.announce_by is not None and self.announce_by <= now
 
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the upload expires, if nothing more happens to it; ``None``: never. What is said of unfinished
+        uploads does not count for complete ones (T-EXP-01).
+        """
+        return self.keep_until if self.complete else self.expires_at
+
     def expired(self, now: datetime) -> bool:
-        """Whether the upload is unfinished past its time (T-EXP-01)."""
-        return is_expired(self.expires_at, complete=self.complete, now=now)
+        """Whether the upload is past its time."""
+        return is_expired(self.ends_at, now)
 
     def apply(self, event: Event) -> Self:
         """This upload after ``event``.
@@ -175,6 +190,10 @@ class Upload:
                 return evolve(self, offset=offset)
             case LengthDeclared(length) if self.length is None and self.offset <= length:
                 return evolve(self, length=length)
+            case ExpiryMoved(at):
+                return evolve(self, expires_at=at)
+            case RetentionBegan(until):
+                return evolve(self, keep_until=until)
             case AnnouncementDue(until):
                 return evolve(self, announce_by=until)
             case UploadAnnounced():

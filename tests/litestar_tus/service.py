@@ -120,7 +120,9 @@ class Service:
     def stop_clock(self) -> ManualClock:
         """From now on, time is what the test says."""
         clock = ManualClock(self.plugin.uploads._clock.now().replace(microsecond=250_000))
-        self.plugin.uploads._clock = clock
+        uploads = self.plugin.uploads
+        for owner in (uploads, uploads._recorder, uploads._remover, uploads.finals, self.plugin.downloads):
+            owner._clock = clock
         return clock
 
 

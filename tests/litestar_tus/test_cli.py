@@ -21,6 +21,8 @@ OPTIONS = [
     "prefix",
     "max-size",
     "expire-after",
+    "sliding-expiry",
+    "keep-for",
     "sweep-every",
     "fsync",
     "record-dir",
@@ -85,7 +87,7 @@ def test_each_option_is_explained_with_its_default() -> None:
 
     assert result.exit_code == 0
     for name in OPTIONS:
-        either = r"(?:/ --(?:no|keep|relative)-\w+|[A-Z\[])"
+        either = r"(?:/ --(?:no|keep|relative|fixed)-\w+|[A-Z\[])"
         (explained,) = re.findall(rf"--{name} {either}.*?\[default: .*?\]", text)
         assert re.search(r"[A-Z][a-z ]+.*\. \[default: ", explained), f"no sentence: {explained}"
     for part in (
@@ -123,6 +125,8 @@ def test_the_defaults(served: list[Settings]) -> None:
         prefix="/files",
         max_size=None,
         expire_after=timedelta(days=1),
+        sliding_expiry=False,
+        keep_for=None,
         sweep_every=timedelta(days=1),
         fsync="completion",
         record_dir=None,
@@ -152,6 +156,7 @@ GIVEN = {
     "prefix": ("/up", "/up"),
     "max-size": ("5GiB", 5 * 1024**3),
     "expire-after": ("7d", timedelta(days=7)),
+    "keep-for": ("90d", timedelta(days=90)),
     "sweep-every": ("90m", timedelta(minutes=90)),
     "fsync": ("commit", "commit"),
     "idle-timeout": ("2.5", 2.5),
@@ -171,6 +176,7 @@ ALL = Settings(
     access_log=True,
     downloads=True,
     remove_partials=True,
+    sliding_expiry=True,
     absolute_location=True,
     **{name.replace("-", "_"): value for name, (_, value) in GIVEN.items()},  # type: ignore[arg-type]
 )
@@ -179,7 +185,14 @@ ALL = Settings(
 def test_every_option_arrives(served: list[Settings]) -> None:
     options = [text for name, (given, _) in GIVEN.items() for text in (f"--{name}", given)]
 
-    on = ("--no-page", "--access-log", "--downloads", "--remove-partials", "--absolute-location")
+    on = (
+        "--no-page",
+        "--access-log",
+        "--downloads",
+        "--remove-partials",
+        "--absolute-location",
+        "--sliding-expiry",
+    )
     result = serve(*options, *on)
 
     assert (result.exit_code, served) == (0, [ALL])
@@ -198,7 +211,7 @@ def test_every_option_can_come_from_the_environment(served: list[Settings]) -> N
     variables = {f"TUS_{name.upper().replace('-', '_')}": given for name, (given, _) in GIVEN.items()}
 
     switches = {"TUS_PAGE": "false", "TUS_ACCESS_LOG": "1", "TUS_DOWNLOADS": "1"}
-    switches |= {"TUS_ABSOLUTE_LOCATION": "1", "TUS_REMOVE_PARTIALS": "1"}
+    switches |= {"TUS_ABSOLUTE_LOCATION": "1", "TUS_REMOVE_PARTIALS": "1", "TUS_SLIDING_EXPIRY": "1"}
     result = serve(**variables, **switches, TUS_DIR="there")
 
     assert (result.exit_code, served) == (0, [evolve(ALL, directory=Path("there"))])

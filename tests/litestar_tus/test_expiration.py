@@ -1,12 +1,16 @@
 """Expiration: unfinished uploads end in time."""
 
+import random
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import anyio
 import pytest
+from attrs import evolve
 
+from litestar_tus import NewUpload, plugin
 from tests.litestar_tus.asgi import created
 from tests.litestar_tus.service import Service, application, in_memory
 from tus_adapters.memory import MemoryStorage
@@ -88,7 +92,7 @@ def test_an_unfinished_one_does(serve: Callable[..., Service], seconds: int, gon
 
 @pytest.mark.clause("T-EXP-05")
 def test_the_end_stays_where_it_was(serve: Callable[..., Service]) -> None:
-    """It may move with every append; here it does not."""
+    """It may move with every append; unless that is wanted, it does not."""
     service = serve(expiration_seconds=HOUR)
     clock = service.stop_clock()
     creation = service.create(Upload_Length=5)
@@ -99,6 +103,58 @@ def test_the_end_stays_where_it_was(serve: Callable[..., Service]) -> None:
     assert answer.headers["upload-expires"] == creation.headers["upload-expires"]
     clock.advance(timedelta(minutes=1))
     assert service.append(creation.headers["location"], 4, b"!").status_code == 410
+
+
+@pytest.mark.clause("T-EXP-05")
+def test_or_it_moves_with_the_bytes_if_that_is_wanted(serve: Callable[..., Service]) -> None:
+    service = serve(expiration_seconds=HOUR, sliding_expiration=True)
+    clock = service.stop_clock()
+    creation = service.create(Upload_Length=5)
+    location = creation.headers["location"]
+    clock.advance(timedelta(minutes=59))
+
+    answer = service.append(location, 0, b"four")
+    idle = service.append(location, 4)
+
+    moved = parsedate_to_datetime(answer.headers["upload-expires"])
+    assert moved - parsedate_to_datetime(creation.headers["upload-expires"]) == timedelta(minutes=59)
+    assert idle.headers["upload-expires"] == answer.headers["upload-expires"]
+    clock.advance(timedelta(minutes=59))
+    assert service.head(location).headers["upload-expires"] == answer.headers["upload-expires"]
+    clock.advance(timedelta(minutes=1))
+    assert service.head(location).status_code == 410
+
+
+@pytest.mark.clause("T-EXP-05")
+def test_an_end_that_a_hook_has_set_does_not_come_sooner(serve: Callable[..., Service]) -> None:
+    def a_week(request: Any, upload: NewUpload) -> NewUpload:
+        assert upload.expires_at is not None
+        return evolve(upload, expires_at=upload.expires_at + timedelta(days=7))
+
+    service = serve(expiration_seconds=HOUR, sliding_expiration=True, before_create=a_week)
+    creation = service.create(Upload_Length=5)
+
+    answer = service.append(creation.headers["location"], 0, b"four")
+
+    assert answer.headers["upload-expires"] == creation.headers["upload-expires"]
+
+
+@pytest.mark.clause("T-EXP-01")
+def test_with_a_retention_a_complete_one_is_kept_for_so_long(serve: Callable[..., Service]) -> None:
+    service = serve(expiration_seconds=HOUR, retention_seconds=2 * HOUR, downloads=True)
+    clock = service.stop_clock()
+    location = service.upload(5)
+    clock.advance(timedelta(minutes=30))
+    last = service.append(location, 0, b"hello")
+    clock.advance(timedelta(hours=2) - timedelta(seconds=1))
+
+    kept = [last, service.head(location), service.ask("GET", location)]
+    clock.advance(timedelta(seconds=1))
+    gone = [service.head(location), service.ask("GET", location), service.delete(location)]
+
+    assert [answer.status_code for answer in kept] == [204, 200, 200]
+    assert not any("upload-expires" in answer.headers for answer in kept), "that is for unfinished ones"
+    assert [answer.status_code for answer in gone] == [410, 410, 410]
 
 
 @pytest.mark.clause("T-EXP-02", "T-EXP-03")
@@ -139,6 +195,24 @@ async def test_expired_uploads_are_removed_now_and_then() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_sweep_that_did_as_much_as_it_might_is_soon_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plugin, "_BREATH", 0.01)
+    monkeypatch.setattr(random, "random", lambda: 0.0)
+    storage = MemoryStorage()
+    config = {"expiration_seconds": 0, "sweep_interval": 9999, "sweep_limit": 2}
+    before = application(in_memory(storage_backend=storage, expiration_seconds=0, sweep_interval=None))
+    for _ in range(7):
+        await created(before, 10)
+
+    async with application(in_memory(storage_backend=storage, **config)).lifespan():
+        with anyio.fail_after(30):
+            while [stored async for stored in storage.scan()]:  # noqa: ASYNC110 - a store tells nobody
+                await anyio.sleep(0.01)
+
+
+@pytest.mark.anyio
 async def test_a_sweep_that_fails_is_logged_and_followed_by_others(caplog: pytest.LogCaptureFixture) -> None:
     failures = 3
 
@@ -166,12 +240,12 @@ async def test_a_sweep_that_fails_is_logged_and_followed_by_others(caplog: pytes
 
 @pytest.mark.anyio
 async def test_nothing_is_removed_unasked_where_that_is_wanted() -> None:
-    plugin = in_memory(expiration_seconds=0, sweep_interval=None)
-    app = application(plugin)
+    tus = in_memory(expiration_seconds=0, sweep_interval=None)
+    app = application(tus)
 
     async with app.lifespan():
         await created(app, 10)
         await anyio.wait_all_tasks_blocked()
-        assert len([stored async for stored in plugin.uploads._storage.scan()]) == 1
-        await plugin.uploads.sweep()
-        assert [stored async for stored in plugin.uploads._storage.scan()] == []
+        assert len([stored async for stored in tus.uploads._storage.scan()]) == 1
+        await tus.uploads.sweep()
+        assert [stored async for stored in tus.uploads._storage.scan()] == []

@@ -99,6 +99,24 @@ async def test_a_strangers_body_is_not_read_and_the_owners_goes_on(over: str, tm
     assert [(answer.status, answer.headers["upload-offset"]) for answer in answers] == [(204, "10")]
 
 
+@pytest.mark.clause("P-OWNER")
+def test_nobody_is_asked_for_where_there_is_nothing_to_be_had(serve: Callable[..., Service]) -> None:
+    asked: list[str] = []
+
+    def owner(request: Any) -> None:
+        asked.append(request.method)
+
+    service = serve(owner=owner, extensions=["creation"])
+    location = service.upload(10)
+    asked.clear()
+
+    refused = [service.ask(method, location).status_code for method in ("GET", "DELETE", "PUT")]
+
+    assert (refused, asked) == ([405, 405, 405], [])
+    assert service.ask("OPTIONS", location).status_code == 204
+    assert asked == []
+
+
 @pytest.mark.clause("P-OWNER", "T-CWU-07")
 @pytest.mark.anyio
 async def test_who_cannot_be_told_is_refused_before_the_body() -> None:

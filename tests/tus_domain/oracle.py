@@ -33,6 +33,7 @@ def view(upload: Upload) -> dict[str, Any]:
         "length": upload["length"],
         "phase": upload["phase"],
         "expires": upload["expires"],
+        "kept": upload["kept"],
     }
 
 
@@ -40,10 +41,20 @@ class Oracle:
     """A server's books: ``uploads`` by name, and the time."""
 
     def __init__(
-        self, limit: int, lifetime: int | None, extensions: set[str], checkpoint_bytes: int, patience: int
+        self,
+        limit: int,
+        lifetime: int | None,
+        retention: int | None,
+        extensions: set[str],
+        checkpoint_bytes: int,
+        patience: int,
+        *,
+        sliding: bool,
     ) -> None:
         self.limit = limit
         self.lifetime = lifetime
+        self.retention = retention
+        self.sliding = sliding
         self.extensions = extensions
         self.checkpoint_bytes = checkpoint_bytes
         self.checkpoint_seconds = patience
@@ -74,6 +85,7 @@ class Oracle:
             "phase": "receiving",
             "policy": policy,
             "expires": expires,
+            "kept": None,
         }
         self.uploads[name] = upload
         self.tell(
@@ -88,18 +100,18 @@ class Oracle:
             max_size=None,
             owner=None,
         )
-        came = b""
+        came, at = b"", self.now
         for piece in body["pieces"]:
             if isinstance(piece, int):
                 self.now += piece
             elif piece != "pause":
-                came += piece
+                came, at = came + piece, self.now
             self.fit(len(came), length, 0, upload)
         if body["end"] == "disconnected":
             del self.uploads[name]
             self.events = []
             raise Refusal("BodyDisconnectedError")
-        return self.end(upload, body, came, len(came), None, hook)
+        return self.end(upload, body, came, len(came), None, hook, at)
 
     def append(self, name: str, offset: int, length: int | None, body: Body, hook: str) -> Upload:
         upload = self.existing(name)
@@ -107,12 +119,14 @@ class Oracle:
         final = upload["length"] if declared is None else declared
         came = 0
         pending = b""
-        committed = self.now
+        committed = at = self.now
         for piece in body["pieces"]:
             if isinstance(piece, int):
                 self.now += piece
                 continue
             due = piece == "pause" and pending != b""
+            if piece != "pause" or pending:
+                at = self.now
             if piece != "pause":
                 came += len(piece)
                 self.fit(came, final, offset, upload)
@@ -121,15 +135,15 @@ class Oracle:
                 due = long or self.now - committed >= self.checkpoint_seconds
             whole = len(upload["data"]) + len(pending) == upload["length"]
             if due and body["checksum"] is None and not whole:
-                self.keep(upload, pending)
+                self.keep(upload, pending, at)
                 pending, committed = b"", self.now
-        return self.end(upload, body, pending, came, declared, hook)
+        return self.end(upload, body, pending, came, declared, hook, at)
 
     def find(self, name: str, hook: str) -> Upload:
         upload = self.existing(name)
         if self.expired(upload):
             raise Refusal("UploadGoneError")
-        return self.complete(upload, hook)
+        return self.complete(upload, hook, self.now)
 
     def terminate(self, name: str) -> Upload:
         upload = self.existing(name)
@@ -186,13 +200,20 @@ class Oracle:
             raise Refusal("LengthExceededError", upload, left=length - offset)
 
     def end(
-        self, upload: Upload, body: Body, pending: bytes, came: int, declared: int | None, hook: str
+        self,
+        upload: Upload,
+        body: Body,
+        pending: bytes,
+        came: int,
+        declared: int | None,
+        hook: str,
+        at: int,
     ) -> Upload:
         promised = body["checksum"] is not None
         short = body["announced"] is not None and came < body["announced"]
         if body["end"] != "clean" or short:
             if not promised:
-                self.keep(upload, pending)
+                self.keep(upload, pending, at)
             error, facts = ENDS[body["end"]]
             raise Refusal(error, upload, **facts)
         if body["checksum"] == "wrong":
@@ -200,15 +221,18 @@ class Oracle:
         if declared is not None:
             upload["length"] = declared
             self.tell("LengthDeclared", length=declared)
-        self.keep(upload, pending)
-        return self.complete(upload, hook)
+        self.keep(upload, pending, at)
+        # Where a hook has to agree first, that takes a commit of its own, and its time is what counts.
+        return self.complete(upload, hook, at if hook == "none" else self.now)
 
-    def keep(self, upload: Upload, data: bytes) -> None:
+    def keep(self, upload: Upload, data: bytes, at: int) -> None:
         if data:
             upload["data"] += data
             self.tell("OffsetAdvanced", offset=len(upload["data"]))
+            if self.sliding and upload["expires"] is not None:
+                upload["expires"] = max(upload["expires"], at + (self.lifetime or 0))
 
-    def complete(self, upload: Upload, hook: str) -> Upload:
+    def complete(self, upload: Upload, hook: str, at: int) -> Upload:
         whole = len(upload["data"]) == upload["length"] and upload["policy"] == "implicit"
         if upload["phase"] == "receiving" and whole:
             upload["phase"] = "finalising"
@@ -217,6 +241,7 @@ class Oracle:
             if hook == "refuses":
                 raise Refusal("PermissionError")
             upload["phase"] = "complete"
+            upload["kept"] = None if self.retention is None else at + self.retention
             self.tell("UploadCompleted")
         return upload
 
@@ -226,9 +251,8 @@ class Oracle:
         return self.uploads[name]
 
     def expired(self, upload: Upload) -> bool:
-        return (
-            upload["expires"] is not None and upload["expires"] <= self.now and upload["phase"] != "complete"
-        )
+        end = upload["kept" if upload["phase"] == "complete" else "expires"]
+        return end is not None and end <= self.now
 
     def check_checksum(self, body: Body, upload: Upload | None) -> None:
         if body["checksum"] is None:

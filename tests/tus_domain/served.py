@@ -93,10 +93,14 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
 class Server:
     """Production, asked and seen in the oracle's terms."""
 
-    def __init__(self, lifetime: int | None, extensions: set[str]) -> None:
+    def __init__(
+        self, lifetime: int | None, retention: int | None, extensions: set[str], *, sliding: bool
+    ) -> None:
         self.rig = Rig(
             max_size=LIMIT,
             lifetime=None if lifetime is None else timedelta(seconds=lifetime),
+            retention=None if retention is None else timedelta(seconds=retention),
+            sliding=sliding,
             extensions=frozenset(map(Extension, extensions)),
             algorithms=("sha1", "md5"),
             checkpoint_bytes=CHECKPOINT_BYTES,
@@ -178,6 +182,7 @@ class Server:
             "length": upload.length,
             "phase": str(upload.phase),
             "expires": plain(upload.expires_at),
+            "kept": plain(upload.keep_until),
         }
 
 

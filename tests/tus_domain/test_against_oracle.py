@@ -51,13 +51,19 @@ class Requests(RuleBasedStateMachine):
 
     @initialize(
         lifetime=st.sampled_from([None, 60]),
+        sliding=st.booleans(),
+        retention=st.sampled_from([None, None, 30]),
         disabled=st.sampled_from([None] * 6 + list(Extension)),
     )
-    def start(self, lifetime: int | None, disabled: Extension | None) -> None:
+    def start(
+        self, lifetime: int | None, sliding: bool, retention: int | None, disabled: Extension | None
+    ) -> None:
         extensions = {extension.value for extension in Extension if extension is not disabled}
         self.created = 0
-        self.oracle = Oracle(LIMIT, lifetime, extensions, CHECKPOINT_BYTES, CHECKPOINT_SECONDS)
-        self.server = Server(lifetime, extensions)
+        self.oracle = Oracle(
+            LIMIT, lifetime, retention, extensions, CHECKPOINT_BYTES, CHECKPOINT_SECONDS, sliding=sliding
+        )
+        self.server = Server(lifetime, retention, extensions, sliding=sliding)
 
     @rule(target=uploads, length=LENGTHS, policy=st.sampled_from(["implicit", "explicit"]), hook=HOOKS)
     def create(self, length: int | None, policy: str, hook: str) -> Any:

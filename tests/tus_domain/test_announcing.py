@@ -13,7 +13,7 @@ from tests.tus_domain.examples import ID, NOW, an_upload, later
 from tests.tus_domain.rig import Rig
 from tus_adapters.memory import RecordedEvents
 from tus_domain.errors import StorageUnavailableError, UploadNotFoundError
-from tus_domain.events import Event, UploadCompleted
+from tus_domain.events import Event, UploadCompleted, UploadExpired
 from tus_domain.ports import Hooks
 from tus_domain.service import Uploads
 from tus_domain.upload import Phase, Upload
@@ -122,13 +122,13 @@ async def test_nobody_announces_again_what_is_announced_or_being_so() -> None:
     await rig.create(Pieces(b"abc"), length=3)
     rig.clock.advance(timedelta(seconds=WITHIN - 1))
     await rig.find()
-    assert [upload.id for upload in await rig.uploads.sweep()] == [ID]
+    assert [upload.id for upload in (await rig.uploads.sweep()).waiting] == [ID]
     await listeners.hear()
 
     rig.clock.advance(timedelta(days=9))
     await rig.find()
     await rig.append(offset=3)
-    assert await rig.uploads.sweep() == []
+    assert (await rig.uploads.sweep()).waiting == ()
     assert len(listeners.announced) == 1
 
 
@@ -147,6 +147,20 @@ async def test_what_a_dead_process_did_not_announce_is_announced_by_who_finds_it
     assert await rig.stored() == again
     await listeners.hear()
     assert await rig.stored() == COMPLETE
+
+
+async def test_of_those_who_find_it_at_a_time_one_announces_it() -> None:
+    rig, listeners = a_rig()
+    await rig.create(Pieces(b"abc"), length=3)
+    restart(rig, listeners)
+    rig.clock.advance(timedelta(seconds=WITHIN))
+
+    async with anyio.create_task_group() as tasks, rig.locks.hold(ID):
+        for look in (rig.find, rig.find, rig.uploads.sweep):
+            tasks.start_soon(look)
+        await anyio.wait_all_tasks_blocked()  # all of them have seen that it is due
+
+    assert listeners.announced == [evolve(COMPLETE, announce_by=later(2 * WITHIN))]
 
 
 async def test_listeners_may_take_longer_while_the_process_lives() -> None:
@@ -204,7 +218,7 @@ async def test_a_sweep_finds_all_of_them() -> None:
     await rig.create(Pieces(b"abc"), length=3, upload_id=UploadId("alive"))
     listeners.announced.clear()
 
-    assert [upload.id for upload in await rig.uploads.sweep()] == ["alive"]
+    assert [upload.id for upload in (await rig.uploads.sweep()).waiting] == ["alive"]
     assert sorted(upload.id for upload in listeners.announced) == [f"dead-{number}" for number in range(5)]
 
 
@@ -214,8 +228,26 @@ async def test_a_sweep_does_nothing_where_nobody_wants_to_hear() -> None:
     listeners.wanted = False
     rig.clock.advance(timedelta(seconds=WITHIN))
 
-    assert await rig.uploads.sweep() == []
+    assert (await rig.uploads.sweep()).waiting == ()
     assert (await rig.find()).announce_by == later(WITHIN), "those who come back may want to"
+
+
+async def test_what_has_expired_is_announced_before_it_is_removed() -> None:
+    rig, listeners = a_rig(retention=timedelta(seconds=1))
+    await rig.create(Pieces(b"abc"), length=3)
+    rig.clock.advance(timedelta(seconds=WITHIN - 1))
+    await rig.uploads.sweep()
+    assert await rig.ids() == [ID], "somebody is announcing it"
+    restart(rig, listeners)
+    rig.clock.advance(timedelta(seconds=1))
+
+    await rig.uploads.sweep()
+    assert await rig.ids() == [ID]
+    await listeners.hear()
+    await rig.uploads.sweep()
+
+    assert await rig.ids() == []
+    assert [event for event, _ in listeners.published].count(UploadExpired()) == 1
 
 
 async def test_an_upload_that_is_gone_needs_no_announcement() -> None:

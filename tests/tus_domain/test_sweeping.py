@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from tests.tus_domain.doubles import Pieces
-from tests.tus_domain.examples import ID
+from tests.tus_domain.examples import ID, an_append
 from tests.tus_domain.rig import Rig, a_rig
-from tus_domain.errors import BodyStoppedError, StorageError, UploadNotFoundError
+from tus_domain.errors import BodyStoppedError, StorageError, UploadGoneError, UploadNotFoundError
 from tus_domain.events import (
     OffsetAdvanced,
     UploadCompleted,
@@ -16,9 +16,11 @@ from tus_domain.events import (
     UploadFinalising,
     UploadTerminated,
 )
+from tus_domain.policy import Policy
 from tus_domain.ports import Hooks, Stored
+from tus_domain.service import Uploads
 from tus_domain.upload import Phase, Upload
-from tus_domain.values import UploadId
+from tus_domain.values import Concatenation, UploadId
 
 DAY = timedelta(days=1)
 
@@ -32,12 +34,12 @@ async def test_what_is_unfinished_past_its_time_goes_and_nothing_else() -> None:
     await rig.create(Pieces(b"abc"), length=3, upload_id=UploadId("complete"))
     rig.clock.advance(DAY - timedelta(seconds=1))
     await rig.create(length=3, upload_id=UploadId("young"))
-    assert await rig.uploads.sweep() == []
+    assert (await rig.uploads.sweep()).waiting == ()
     assert len(await rig.ids()) == 4
     rig.clock.advance(timedelta(seconds=1))
     rig.forget()
 
-    assert await rig.uploads.sweep() == []
+    assert (await rig.uploads.sweep()).waiting == ()
 
     assert sorted(await rig.ids()) == ["complete", "young"]
     assert rig.events == [UploadExpired(), UploadExpired()]
@@ -67,6 +69,63 @@ async def test_what_the_application_did_not_let_complete_goes_too() -> None:
     await rig.uploads.sweep()
 
     assert await rig.ids() == []
+
+
+async def test_with_a_retention_complete_ones_go_too_partial_ones_as_well() -> None:
+    rig = Rig(lifetime=DAY, retention=3 * DAY)
+    await rig.create(Pieces(b"abc"), length=3, upload_id=UploadId("complete"))
+    part = Concatenation("partial")
+    await rig.create(Pieces(b"abc"), length=3, upload_id=UploadId("part"), concatenation=part)
+    await rig.create(length=3, upload_id=UploadId("late"))
+    rig.clock.advance(DAY - timedelta(seconds=1))
+    await rig.uploads.append(UploadId("late"), an_append(offset=0), Pieces(b"abc"))
+    rig.clock.advance(2 * DAY)
+    await rig.uploads.sweep()
+    assert len(await rig.ids()) == 3
+    rig.clock.advance(timedelta(seconds=1))
+    rig.forget()
+
+    await rig.uploads.sweep()
+
+    assert await rig.ids() == ["late"], "its time counts from its completion"
+    assert rig.events == [UploadExpired(), UploadExpired()]
+
+
+async def test_what_was_completed_without_a_retention_stays() -> None:
+    rig = Rig(lifetime=DAY)
+    await rig.create(Pieces(b"abc"), length=3)
+    rig.clock.advance(9999 * DAY)
+    later = Uploads(rig.storage, rig.locks, rig.clock, Policy(retention=DAY))
+
+    await later.sweep()
+
+    assert await rig.ids() == [ID]
+
+
+@pytest.mark.parametrize("request_", ["find", "append", "terminate"])
+async def test_a_complete_one_past_its_time_is_gone_before_a_sweep_comes(request_: str) -> None:
+    rig = Rig(retention=DAY)
+    await rig.create(Pieces(b"abc"), length=3)
+    rig.clock.advance(DAY - timedelta(seconds=1))
+    assert (await rig.find()).complete
+    rig.clock.advance(timedelta(seconds=1))
+
+    with pytest.raises(UploadGoneError):
+        await (rig.append(offset=3) if request_ == "append" else getattr(rig, request_)())
+
+
+async def test_as_much_is_done_as_may_be_and_it_is_said_that_there_is_more() -> None:
+    rig = Rig(lifetime=DAY)
+    for number in range(5):
+        await rig.create(length=3, upload_id=UploadId(f"old-{number}"))
+    rig.clock.advance(DAY)
+    await rig.create(length=3, upload_id=UploadId("young"))
+
+    more = [(await rig.uploads.sweep(limit=2)).more for _ in range(3)]
+
+    assert more == [True, True, False]
+    assert await rig.ids() == ["young"]
+    assert not (await rig.uploads.sweep(limit=1)).more
 
 
 async def test_whoever_writes_is_asked_to_stop_first() -> None:

@@ -10,8 +10,10 @@ from tus_domain.errors import MisuseError
 from tus_domain.events import (
     AnnouncementDue,
     Event,
+    ExpiryMoved,
     LengthDeclared,
     OffsetAdvanced,
+    RetentionBegan,
     UploadAnnounced,
     UploadCompleted,
     UploadExpired,
@@ -27,12 +29,14 @@ RECEIVING, FINALISING, COMPLETE, TERMINATED = Phase
 LIFE: dict[tuple[Phase, type[Event]], tuple[dict[str, Any], Event, dict[str, Any]]] = {
     (RECEIVING, OffsetAdvanced): ({"offset": 3}, OffsetAdvanced(7), {"offset": 7}),
     (RECEIVING, LengthDeclared): ({"offset": 3, "length": None}, LengthDeclared(7), {"length": 7}),
+    (RECEIVING, ExpiryMoved): ({"expires_at": NOW}, ExpiryMoved(later(9)), {"expires_at": later(9)}),
     (RECEIVING, UploadFinalising): ({"offset": 10}, UploadFinalising(), {"phase": FINALISING}),
     (RECEIVING, UploadTerminated): ({"offset": 3}, UploadTerminated(), {"phase": TERMINATED}),
     (RECEIVING, UploadExpired): ({"offset": 3}, UploadExpired(), {"phase": TERMINATED}),
     (FINALISING, UploadCompleted): ({"offset": 10}, UploadCompleted(), {"phase": COMPLETE}),
     (FINALISING, UploadTerminated): ({"offset": 10}, UploadTerminated(), {"phase": TERMINATED}),
     (FINALISING, UploadExpired): ({"offset": 10}, UploadExpired(), {"phase": TERMINATED}),
+    (COMPLETE, RetentionBegan): ({"offset": 10}, RetentionBegan(later(9)), {"keep_until": later(9)}),
     (COMPLETE, AnnouncementDue): ({"offset": 10}, AnnouncementDue(later(9)), {"announce_by": later(9)}),
     (COMPLETE, UploadAnnounced): (
         {"offset": 10, "announce_by": NOW},
@@ -40,13 +44,16 @@ LIFE: dict[tuple[Phase, type[Event]], tuple[dict[str, Any], Event, dict[str, Any
         {"announce_by": None},
     ),
     (COMPLETE, UploadTerminated): ({"offset": 10}, UploadTerminated(), {"phase": TERMINATED}),
+    (COMPLETE, UploadExpired): ({"offset": 10}, UploadExpired(), {"phase": TERMINATED}),
 }
 EVENTS: tuple[Event, ...] = (
     was_created(),
     OffsetAdvanced(7),
     LengthDeclared(7),
+    ExpiryMoved(NOW),
     UploadFinalising(),
     UploadCompleted(),
+    RetentionBegan(NOW),
     AnnouncementDue(NOW),
     UploadAnnounced(),
     UploadTerminated(),

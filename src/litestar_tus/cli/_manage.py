@@ -136,7 +136,7 @@ async def _remove(managed: Managed, *, upload_ids: tuple[UploadId, ...], as_json
 
 
 async def _sweep(managed: Managed, *, as_json: bool) -> None:
-    """Remove the unfinished uploads that have expired. Complete ones stay.
+    """Remove the uploads that have expired.
 
     The server does so by itself (--sweep-every); this is for a timer of your own.
     """

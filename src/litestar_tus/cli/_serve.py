@@ -30,6 +30,19 @@ __all__ = ["serve"]
 )
 @EXPIRY
 @click.option(
+    "--sliding-expiry/--fixed-expiry",
+    default=False,
+    envvar="TUS_SLIDING_EXPIRY",
+    help="Begin that life anew whenever bytes come.",
+)
+@click.option(
+    "--keep-for",
+    type=Duration(),
+    default="never",
+    envvar="TUS_KEEP_FOR",
+    help="When to remove complete uploads: so long after their completion, or never.",
+)
+@click.option(
     "--sweep-every",
     type=Duration(),
     default="24h",

@@ -29,7 +29,7 @@ def fields(upload: Upload) -> dict[str, Any]:
         "offset": upload.offset,
         "length": upload.length,
         "created_at": upload.created_at.isoformat(),
-        "expires_at": None if upload.expires_at is None else upload.expires_at.isoformat(),
+        "expires_at": None if upload.ends_at is None else upload.ends_at.isoformat(),
         "owner": upload.owner,
         "partial": upload.partial,
         "sources": list(upload.sources),
@@ -44,7 +44,7 @@ def row(upload: Upload) -> str:
     done = "?" if length is None else f"{100 if not length else upload.offset * 100 // length}%"
     created, expires = (
         "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
-        for at in (upload.created_at, None if upload.complete else upload.expires_at)
+        for at in (upload.created_at, upload.ends_at)
     )
     texts = (upload.id, _state(upload), size, done, created, expires, printable(name))
     return _ROW.format(*texts).rstrip()

@@ -48,5 +48,6 @@ def uploads(draw: st.DrawFn, *, largest_offset: int = 100) -> Upload:
         concatenation=draw(st.one_of(st.none(), _CONCATENATIONS)),
         max_size=draw(st.one_of(st.none(), st.integers(0, MAX_LENGTH))),
         announce_by=draw(st.one_of(st.none(), _TIMES)) if phase is Phase.COMPLETE else None,
+        keep_until=draw(st.one_of(st.none(), _TIMES)) if phase is Phase.COMPLETE else None,
         owner=draw(st.one_of(st.none(), st.text(max_size=20))),
     )
