@@ -61,6 +61,7 @@ STATUS: Mapping[type[TusError], tuple[int, str]] = {
     errors.OffsetMismatchError: (409, "Wrong offset"),
     errors.UploadIncompleteError: (409, "Upload not complete"),
     errors.UploadGoneError: (410, "Upload gone"),
+    errors.UploadRemovedError: (410, "Upload gone"),
     PreconditionFailedError: (412, "Another upload"),
     UnsupportedVersionError: (412, "Unsupported protocol version"),
     errors.LengthExceededError: (413, "Body too long"),

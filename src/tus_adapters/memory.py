@@ -11,12 +11,19 @@ from attrs import evolve, frozen
 
 from tus_adapters.locks import MemoryLocks
 from tus_domain import Stored, Upload, UploadId
-from tus_domain.errors import UploadExistsError, UploadGoneError, UploadNotFoundError, VersionConflictError
+from tus_domain.errors import (
+    UploadExistsError,
+    UploadGoneError,
+    UploadNotFoundError,
+    UploadRemovedError,
+    VersionConflictError,
+)
 from tus_domain.events import Event
 
 __all__ = ["MemoryLocks", "MemoryStaging", "MemoryStorage", "RecordedEvents"]
 
 _PIECE = 64 * 1024
+_REMEMBERED = 1000  # removed uploads
 
 
 class MemoryStorage:
@@ -45,8 +52,7 @@ class MemoryStorage:
     async def delete(self, base: Stored, /) -> None:
         """Remove the upload and its bytes."""
         self._shelf.expect(base)
-        del self._shelf.kept[base.upload.id]
-        self._shelf.finals.pop(base.upload.id, None)
+        self._shelf.remove(base.upload)
 
     async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``."""
@@ -126,12 +132,15 @@ class _Shelf:
         self.kept: dict[UploadId, _Kept] = {}
         self.staged = Counter[UploadId]()
         self.finals: dict[UploadId, set[UploadId]] = {}
+        self._removed: dict[UploadId, str | None] = {}
         self._versions = count(1)
 
     def find(self, upload_id: UploadId) -> _Kept:
         try:
             return self.kept[upload_id]
         except KeyError:
+            if upload_id in self._removed:
+                raise UploadRemovedError(self._removed[upload_id]) from None
             raise UploadNotFoundError from None
 
     def expect(self, base: Stored) -> _Kept:
@@ -139,6 +148,13 @@ class _Shelf:
         if kept is None or kept.stored.version != base.version:
             raise VersionConflictError
         return kept
+
+    def remove(self, upload: Upload) -> None:
+        del self.kept[upload.id]
+        self.finals.pop(upload.id, None)
+        self._removed[upload.id] = upload.owner
+        if len(self._removed) > _REMEMBERED:
+            del self._removed[next(iter(self._removed))]
 
     def put(self, base: Stored | None, upload: Upload, data: bytes) -> Stored:
         if base is not None:

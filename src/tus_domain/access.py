@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tus_domain.errors import UploadGoneError, UploadNotFoundError
+from tus_domain.errors import UploadGoneError, UploadNotFoundError, UploadRemovedError
 from tus_domain.ports import Storage, Stored
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
@@ -21,12 +21,16 @@ class Asker:
     name: str | None
     trusted: bool = False
 
+    def may_use(self, owner: str | None) -> bool:
+        """Whether what is ``owner``'s, or nobody's, is there for this one."""
+        return self.trusted or owner in (None, self.name)
+
     def require(self, upload: Upload) -> None:
         """Insist on an upload that this one may use: its own, or one that has no owner.
 
         :raises UploadNotFoundError: it is somebody else's. That it is there is not to be learnt.
         """
-        if not self.trusted and upload.owner not in (None, self.name):
+        if not self.may_use(upload.owner):
             raise UploadNotFoundError
 
     async def load(self, storage: Storage, upload_id: UploadId) -> Stored:
@@ -34,6 +38,7 @@ class Asker:
 
         :raises UploadNotFoundError: there is none, or it is somebody else's; or it was lost, and whose it was
             cannot be told any more.
+        :raises UploadRemovedError: there was one that this one might use, until not long ago.
         :raises UploadGoneError: it was lost, for those who may use all of them.
         :raises StorageError: the storage failed.
         """
@@ -43,6 +48,10 @@ class Asker:
             if self.trusted:
                 raise
             raise UploadNotFoundError from error
+        except UploadRemovedError as error:
+            if not self.may_use(error.owner):
+                raise UploadNotFoundError from error
+            raise
         self.require(stored.upload)
         return stored
 

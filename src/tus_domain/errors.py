@@ -43,6 +43,7 @@ __all__ = [
     "UploadIncompleteError",
     "UploadLockedError",
     "UploadNotFoundError",
+    "UploadRemovedError",
     "UploadTooLargeError",
     "VersionConflictError",
 ]
@@ -146,6 +147,16 @@ class UploadNotFoundError(RequestError):
 
     def __init__(self) -> None:
         super().__init__("There is no such upload.")
+
+
+class UploadRemovedError(UploadNotFoundError):
+    """There is no such upload any more: it was removed, not long ago (T-TRM-04, T-EXP-06). ``owner`` is whose
+    it was; nobody else may know of it.
+    """
+
+    def __init__(self, owner: str | None) -> None:
+        RequestError.__init__(self, "The upload was removed; it has to be started anew.")
+        self.owner = owner
 
 
 class UploadGoneError(RequestError):

@@ -124,7 +124,8 @@ class Storage(Protocol):
     async def load(self, upload_id: UploadId, /) -> Stored:
         """The upload as last committed.
 
-        :raises UploadNotFoundError: there is none.
+        :raises UploadNotFoundError: there is none. ``UploadRemovedError``, which is one, where the storage
+            remembers that it was deleted; it may do so for a while.
         :raises UploadGoneError: there was one, but its record cannot be read any more.
         """
         ...

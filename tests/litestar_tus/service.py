@@ -169,4 +169,4 @@ def whole_life(service: Service) -> None:
     assert service.bytes_of(location) == b"helloworld"
     assert service.append(location, 5, b"world").status_code == 409
     assert service.delete(location).status_code == 204
-    assert service.head(location).status_code == 404
+    assert service.head(location).status_code == 410

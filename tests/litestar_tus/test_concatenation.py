@@ -393,7 +393,7 @@ def test_parts_can_be_removed_once_they_are_used(serve: Serve) -> None:
 
     made = final(tus, first, second, first)
 
-    assert [tus.head(each).status_code for each in (first, second)] == [404, 404]
+    assert [tus.head(each).status_code for each in (first, second)] == [410, 410]
     assert final(tus, first, second, first).headers["location"] == made.headers["location"]
     assert content(tus, made.headers["location"]) == b"helloworldhello"
 

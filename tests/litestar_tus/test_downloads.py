@@ -16,6 +16,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar_tus import TUSConfig, TUSPlugin
 from tests.litestar_tus.asgi import DISCONNECT, END, SECONDS, created, exchange, http, post
 from tests.litestar_tus.service import VERSION, Service, application, in_bucket, in_memory
+from tests.tus_adapters.layouts import all_files
 from tus_domain import Stored, UploadId
 from tus_domain.errors import StorageUnavailableError, UploadGoneError, UploadNotFoundError
 
@@ -142,7 +143,7 @@ async def test_a_deleted_one_is_gone(app: Litestar) -> None:
     location = await uploaded(app)
     assert (await exchange(app, http("DELETE", location, VERSION))).status == 204
 
-    assert (await get(app, location)).status == 404
+    assert (await get(app, location)).status == 410
 
 
 def test_an_expired_one_is_gone(backend: str, serve: Callable[..., Service]) -> None:
@@ -428,7 +429,7 @@ async def test_a_file_that_is_deleted_meanwhile_is_read_to_its_end(tmp_path: Pat
     await serve_slowly(app, location, send)
 
     assert b"".join(taken) == DATA * 2
-    assert list((tmp_path / "uploads").iterdir()) == []
+    assert all_files(tmp_path / "uploads") == {}
 
 
 async def test_a_hook_of_the_application_does_not_leak_the_reading(plugin: TUSPlugin) -> None:

@@ -226,7 +226,7 @@ def test_a_post_can_be_a_delete(tus: Service) -> None:
     location = tus.upload(10)
 
     assert tus.ask("POST", location, X_HTTP_Method_Override="DELETE").status_code == 204
-    assert tus.head(location).status_code == 404
+    assert tus.head(location).status_code == 410
 
 
 @pytest.mark.clause("T-CORE-15", "P-OVERRIDE")

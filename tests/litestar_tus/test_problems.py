@@ -46,6 +46,7 @@ EXPECTED: list[tuple[TusError, int]] = [
     (errors.UploadIncompleteError(), 409),
     (errors.VersionConflictError(), 409),
     (errors.UploadGoneError(), 410),
+    (errors.UploadRemovedError(None), 410),
     (PreconditionFailedError(), 412),
     (UnsupportedVersionError(), 412),
     (errors.LengthExceededError(5), 413),

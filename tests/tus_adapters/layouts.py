@@ -39,8 +39,8 @@ def everything(root: Path) -> Layout:
 
 
 def raw(root: Path, upload_id: UploadId) -> bytes | None:
-    """The bytes of an upload as they lie there; ``None`` if nothing belongs to it."""
-    files = {file.name: file for file in root.rglob(f"{upload_id}*")}
+    """The bytes of an upload as they lie there; ``None`` if nothing belongs to it but a tombstone."""
+    files = {file.name: file for file in root.rglob(f"{upload_id}*") if file.suffix != ".gone"}
     if not files:
         return None
     if upload_id in files:
@@ -50,7 +50,6 @@ def raw(root: Path, upload_id: UploadId) -> bytes | None:
 
 
 def all_files(root: Path) -> dict[str, bytes]:
-    """Every file below ``root``, by its path there."""
-    return {
-        str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*")) if file.is_file()
-    }
+    """Every file below ``root``, by its path there, but for tombstones."""
+    files = (file for file in sorted(root.rglob("*")) if file.is_file() and file.suffix != ".gone")
+    return {str(file.relative_to(root)): file.read_bytes() for file in files}

@@ -25,8 +25,7 @@ class FilesContract(ConcatenationContract, StorageContract):
         return FileLocks(self._directory)
 
     async def raw(self, upload_id: UploadId) -> bytes | None:
-        files = {file.name: file.read_bytes() for file in self._directory.glob(f"{upload_id}*")}
-        return files[upload_id] if files else None
+        return layouts.raw(self._directory, upload_id)
 
 
 class TestCompletion(FilesContract):

@@ -45,8 +45,7 @@ class FilesCrashContract(ConcatenationCrashContract):
         return self._open(DoomedDisk(self._directory, steps, half=self.half))
 
     async def raw(self, upload_id: UploadId) -> bytes | None:
-        files = {file.name: file.read_bytes() for file in self._directory.glob(f"{upload_id}*")}
-        return files[upload_id] if files else None
+        return layouts.raw(self._directory, upload_id)
 
     async def test_crash_while_overwriting_a_stray(self) -> None:
         """What a process left behind that died before this one is in the way."""

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import count
 from pathlib import Path, PurePath
 from typing import Any
@@ -82,7 +83,8 @@ async def test_uploads_that_were_there_before_stay_and_go_on(tmp_path: Path) -> 
 
 
 async def test_a_directory_that_disappears_is_made_again(tmp_path: Path) -> None:
-    storage, upload_id = FileStorage(layouts.everything(tmp_path)), UploadId("same")
+    storage = FileStorage(layouts.everything(tmp_path), remember=timedelta())
+    upload_id = UploadId("same")
     for _ in range(2):
         stored = await put(storage, an_upload(id=upload_id), b"data")
         await storage.delete(stored)

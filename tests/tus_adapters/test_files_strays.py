@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,7 @@ import anyio
 import pytest
 from attrs import evolve
 
+from tus_adapters.clock import ManualClock
 from tus_adapters.files import Disk, FileLocks, FileStorage
 from tus_adapters.testing.steps import (
     add,
@@ -42,7 +44,12 @@ def storage(tmp_path: Path) -> FileStorage:
 
 
 def all_files(directory: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in directory.iterdir()}
+    """But for tombstones."""
+    return {
+        file.name: file.read_bytes()
+        for file in directory.iterdir()
+        if file.suffix != ".gone" or not file.read_bytes().startswith(b'{"schema"')
+    }
 
 
 # --- bytes that do not count -----------------------------------------------------------------------
@@ -92,13 +99,30 @@ async def test_a_lock_file_without_a_holder_is_in_nobodys_way(storage: FileStora
 async def test_other_peoples_files_are_left_alone(storage: FileStorage, tmp_path: Path) -> None:
     stored = await put(storage, an_upload(), b"data")
     strange = {"README": b"hi", ".hidden.info": b"{}", "a.b.info": b"{}", "x" * 200 + ".info": b"{}"}
+    strange |= {"times.gone": b"by", "empty.gone": b"", "b.c.gone": b"{}"}
     for name, text in strange.items():
         (tmp_path / name).write_bytes(text)
     (tmp_path / "directory").mkdir()
     assert set(await scanned(storage)) == {stored.upload.id}
     await storage.delete(stored)
     (tmp_path / "directory").rmdir()
-    assert all_files(tmp_path) == strange
+    (tmp_path / "directory.gone").mkdir()
+    tombstone = (tmp_path / f"{stored.upload.id}.gone").read_bytes()
+    (tmp_path / "copy.gone").write_bytes(tombstone)
+    for name in ("times", "directory", "copy"):
+        with pytest.raises(UploadNotFoundError):
+            await storage.load(UploadId(name))
+    storage._clock = ManualClock(storage._clock.now() + timedelta(days=2))
+    assert await scanned(storage) == {}
+    (tmp_path / "directory.gone").rmdir()
+    (tmp_path / "copy.gone").unlink()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == strange
+
+
+async def test_nothing_is_remembered_where_that_is_not_wanted(tmp_path: Path) -> None:
+    storage = FileStorage(tmp_path, remember=timedelta())
+    await storage.delete(await put(storage, an_upload(), b"data"))
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- files that are removed between opening and locking them --------------------------------------

@@ -60,6 +60,7 @@ class Oracle:
         self.checkpoint_seconds = patience
         self.now = 0
         self.uploads: dict[str, Upload] = {}
+        self.removed: set[str] = set()
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     def answer(self, request: str, *arguments: Any) -> Answer:
@@ -152,6 +153,7 @@ class Oracle:
             raise Refusal("UploadGoneError")
         self.tell("UploadTerminated")
         del self.uploads[name]
+        self.removed.add(name)
         return {**upload, "phase": "terminated"}
 
     def wait(self, seconds: int) -> None:
@@ -246,6 +248,8 @@ class Oracle:
         return upload
 
     def existing(self, name: str) -> Upload:
+        if name in self.removed - self.uploads.keys():
+            raise Refusal("UploadRemovedError", owner=None)
         if name not in self.uploads:
             raise Refusal("UploadNotFoundError")
         return self.uploads[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import PurePath
 
 from tus_adapters.files import DirectoriesUnfitError, Durability, FileLocks, FileStorage, Layout
@@ -31,7 +32,7 @@ class FileStorageBackend(FileStorage):
     """Uploads in files, which any number of processes of one machine may share, all with the same settings.
 
     Per upload: ``<id>``, its bytes; ``<id>.info``, its record in JSON; and ``<id>.lock`` while it is worked
-    on. POSIX only; not for network file systems.
+    on; and ``<id>.gone``, its last record, when it was removed. POSIX only; not for network file systems.
 
     :param upload_dir: the directory, made when it is needed.
     :param durability: when bytes are made to survive a loss of power: ``"never"``, on ``"completion"`` or on
@@ -46,6 +47,7 @@ class FileStorageBackend(FileStorage):
     :param file_name: the name of a complete upload there: a relative path. Called in a thread, once the bytes
         are kept and the hooks agree; if it raises, the upload is not complete, and it is called again when
         the client asks. Nothing is ever replaced: a name that is taken gets a suffix. ``None``: the id.
+    :param remember: for how long a removed upload is answered 410 and not 404. Then a sweep forgets it.
     :raises ValueError: one of the directories is, or lies in, another; or there is a ``file_name`` without a
         ``finished_dir``.
     """
@@ -60,10 +62,11 @@ class FileStorageBackend(FileStorage):
         sharded: bool = False,
         finished_dir: str | os.PathLike[str] | None = None,
         file_name: Callable[[Upload], str | PurePath] | None = None,
+        remember: timedelta = timedelta(days=1),
     ) -> None:
         layout = Layout(
             upload_dir, records=record_dir, sharded=sharded, finished=finished_dir, file_name=file_name
         )
-        super().__init__(layout, durability=Durability(durability))
+        super().__init__(layout, durability=Durability(durability), remember=remember)
         self.locks = FileLocks(layout, patience=lock_patience)
         """Who works on an upload, among all processes that share the directory."""

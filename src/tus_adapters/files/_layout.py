@@ -2,8 +2,9 @@
 
 For an upload ``<id>`` there are ``<id>``, its bytes; ``<id>.info``, its record, replaced as a whole by a
 rename from ``<id>.info.new``; ``<id>.lock`` while somebody works on it; and ``<id>.finals``, the ids of the
-final uploads that wait for it, a line each. Ids have no dots, so these never meet each other, nor the
-directories that they are spread over, ``00.d`` to ``ff.d``.
+final uploads that wait for it, a line each. When it has been deleted, its record is ``<id>.gone`` for a
+while. Ids have no dots, so these never meet each other, nor the directories that they are spread over,
+``00.d`` to ``ff.d``.
 
 All of them are in one directory, unless the layout says otherwise. Where an upload is follows from its id and
 the layout alone, with one exception: uploads that were begun before a directory was sharded stay where they
@@ -59,6 +60,11 @@ class Place:
     def fresh_record(self) -> str:
         """Where the next record is made."""
         return f"{self.record_directory}{os.sep}{self.upload_id}.info.new"
+
+    @property
+    def tombstone(self) -> str:
+        """Where the record is when the upload has been deleted."""
+        return f"{self.record_directory}{os.sep}{self.upload_id}.gone"
 
     @property
     def waiting(self) -> str:

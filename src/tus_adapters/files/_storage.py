@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
+from tus_adapters.clock import SystemClock
 from tus_adapters.files._check import check
 from tus_adapters.files._disk import Disk
 from tus_adapters.files._finished import FinishedFiles
@@ -16,7 +18,7 @@ from tus_adapters.files._staging import FileStaging
 from tus_adapters.files._store import Durability, Store, open_existing, open_locked, storage_errors
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
-from tus_domain import Stored, Upload, UploadId
+from tus_domain import Clock, Stored, Upload, UploadId
 from tus_domain.errors import RequestError, StorageError, UploadGoneError, UploadNotFoundError
 
 __all__ = ["FileStorage"]
@@ -39,6 +41,8 @@ class FileStorage:
     :param sync_every: after how many more bytes a commit makes an unfinished upload durable, with
         ``Durability.COMPLETION``.
     :param threads: how many blocking calls may run at a time.
+    :param remember: for how long it is known that an upload was there and was deleted; whoever scans then
+        forgets. Nothing: not at all.
     """
 
     def __init__(
@@ -49,7 +53,9 @@ class FileStorage:
         buffer_size: int = 512 * 1024,
         sync_every: int = 64 * 1024 * 1024,
         threads: int = 8,
+        remember: timedelta = timedelta(days=1),
         disk: Disk | None = None,
+        clock: Clock | None = None,
     ) -> None:
         layout = directory if isinstance(directory, Layout) else Layout(directory)
         self._store = Store(layout, durability, disk or Disk())
@@ -57,6 +63,8 @@ class FileStorage:
         self._threads = Threads("tus-files", threads)
         self._buffer_size = buffer_size
         self._sync_every = sync_every
+        self._remember = remember
+        self._clock = clock or SystemClock()
 
     @property
     def directory(self) -> Path:
@@ -110,7 +118,9 @@ class FileStorage:
         await self._threads.run(check, self._store.layout)
 
     async def scan(self) -> AsyncIterator[Stored]:
-        """All uploads. Leaves out records that cannot be read."""
+        """All uploads; on the way, those that were deleted some time ago are forgotten. Leaves out records
+        that cannot be read.
+        """
         names = self._names()
         while batch := await self._threads.run(self._load_all, names):
             for stored in batch:
@@ -165,7 +175,7 @@ class FileStorage:
                 there = there or self._lock(place.data, stack)
             # As long as the record is there, nobody can begin anew.
             disk.unlink(place.fresh_record)
-            disk.unlink(place.record)
+            self._store.bury(place, remember=bool(self._remember))
             if base.upload.partial:
                 disk.unlink(place.waiting)
             if durably and place.apart:
@@ -193,6 +203,15 @@ class FileStorage:
                     for entry in entries:
                         if entry.name.endswith(".info"):
                             yield entry.name.removesuffix(".info")
+                        elif entry.name.endswith(".gone"):
+                            self._forget(entry)
+
+    def _forget(self, entry: os.DirEntry[str]) -> None:
+        """Remove what may be a tombstone if it is one, and old."""
+        with suppress(FileNotFoundError):
+            buried = entry.stat(follow_symlinks=False).st_ctime
+            if self._clock.now().timestamp() - buried >= self._remember.total_seconds():
+                self._store.forget(entry.path)
 
     def _load_all(self, names: Iterator[str]) -> list[Stored | None]:
         """The next uploads: empty at the end, ``None`` for what is none."""

@@ -24,6 +24,7 @@ from tus_domain.errors import (
     StorageFullError,
     UploadGoneError,
     UploadNotFoundError,
+    UploadRemovedError,
     VersionConflictError,
 )
 
@@ -101,11 +102,9 @@ class Store:
         try:
             content = _read(place.record)
         except FileNotFoundError:
-            raise UploadNotFoundError from None
+            raise self._absence(place) from None
         try:
-            record = _CODEC.load(content)
-            if record.upload.id != place.upload_id:
-                raise RecordUnreadableError(f"it is the record of {record.upload.id}")
+            record = _record(place, content)
         except RecordUnreadableError as error:
             _log.error("The record of upload %s cannot be read; its files are left alone.", place.upload_id)
             raise UploadGoneError from error
@@ -114,6 +113,27 @@ class Store:
             record = evolve(record, upload=upload)
         self._insist_on_bytes(place, record)
         return record
+
+    def bury(self, place: Place, *, remember: bool) -> None:
+        """Take the record away, in one step. To remember the upload, it becomes its tombstone."""
+        if remember:
+            self.disk.rename(place.record, place.tombstone)
+        else:
+            self.disk.unlink(place.record)
+
+    def forget(self, tombstone: str) -> None:
+        """Remove a tombstone; what only looks like one by its name is somebody else's."""
+        name = os.path.basename(tombstone).removesuffix(".gone")
+        with suppress(IsADirectoryError, RecordUnreadableError):
+            if _CODEC.load(_read(tombstone)).upload.id == name:
+                self.disk.unlink(tombstone)
+
+    def _absence(self, place: Place) -> UploadNotFoundError:
+        """What there is to say of an upload that is not there."""
+        try:
+            return UploadRemovedError(_record(place, _read(place.tombstone)).upload.owner)
+        except (FileNotFoundError, IsADirectoryError, RecordUnreadableError):
+            return UploadNotFoundError()
 
     def finals_of(self, place: Place) -> list[UploadId]:
         """Which final uploads are noted. What a process that died has left of a note is none."""
@@ -213,6 +233,13 @@ class Store:
 
 
 _CODEC = Codec(Placement)
+
+
+def _record(place: Place, content: bytes) -> FileRecord:
+    record = _CODEC.load(content)
+    if record.upload.id != place.upload_id:
+        raise RecordUnreadableError(f"it is the record of {record.upload.id}")
+    return record
 
 
 def _read(path: str) -> bytes:

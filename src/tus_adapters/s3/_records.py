@@ -25,11 +25,13 @@ from tus_domain.errors import (
     StorageUnavailableError,
     UploadGoneError,
     UploadNotFoundError,
+    UploadRemovedError,
 )
 
 __all__ = ["Found", "Kept", "OvertakenError", "Records", "storage_errors"]
 
 _log = logging.getLogger("tus_adapters.s3")
+_REMOVED = (State.DELETED, State.CLEARED, State.LEAVING)
 _SUFFIX = ".info"
 _OPTIONS = {"ContentType": "application/json"}
 
@@ -122,6 +124,8 @@ class Records:
         state = None if kept is None else kept.placement.state
         if state is State.LOST:
             raise UploadGoneError
+        if kept is not None and state in _REMOVED:
+            raise UploadRemovedError(kept.upload.owner)
         if kept is None or state is not State.LIVE:
             raise UploadNotFoundError
         return kept

@@ -37,7 +37,7 @@ class AdapterTests(ABC):
     @abstractmethod
     async def raw(self, upload_id: UploadId) -> bytes | None:
         """The bytes of a complete upload as they lie in the backing store, read *around* the adapter.
-        ``None``: nothing at all is there that belongs to the upload.
+        ``None``: nothing at all is there that belongs to the upload, but perhaps a tombstone.
         """
 
     def open_locks(self) -> Locks:

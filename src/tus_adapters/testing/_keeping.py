@@ -22,7 +22,7 @@ from tus_adapters.testing.steps import (
     scanned,
 )
 from tus_domain import MAX_LENGTH, Phase, Upload, UploadId, can_concatenate
-from tus_domain.errors import MisuseError, UploadNotFoundError, VersionConflictError
+from tus_domain.errors import MisuseError, UploadNotFoundError, UploadRemovedError, VersionConflictError
 
 __all__ = ["KeepingTests"]
 
@@ -134,6 +134,13 @@ class KeepingTests(AdapterTests):
         with pytest.raises(UploadNotFoundError):
             await self.open_storage().load(upload.id)
         await self.check_absent(upload.id)
+
+    async def test_whose_a_deleted_upload_was_is_told_if_it_is_remembered(self) -> None:
+        stored = await put(self.open_storage(), an_upload(owner="ada"), b"data")
+        await self.open_storage().delete(stored)
+        with pytest.raises(UploadNotFoundError) as refusal:
+            await self.open_storage().load(stored.upload.id)
+        assert not isinstance(refusal.value, UploadRemovedError) or refusal.value.owner == "ada"
 
     async def test_a_deleted_upload_cannot_be_read(self) -> None:
         upload = an_upload()
