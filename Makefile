@@ -34,6 +34,8 @@ LESS_SAID = all but architecture, benchmarks, clients, crashes on files, documen
 SUBMAKE = $(MAKE) --no-print-directory --silent
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+# Tests start hundreds of processes. Without bytecode each compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 export TUS_TEST_NODE_MODULES = $(CURDIR)/.cache/clients/node_modules
 
 .DEFAULT_GOAL := help
