@@ -8,9 +8,17 @@ from typing import Any, cast
 import anyio
 from litestar.types import HTTPReceiveMessage, Receive
 
-from tus_domain.errors import BodyDisconnectedError, BodyStalledError, BodyStoppedError
+from tus_domain.errors import BodyDisconnectedError, BodyLostError, BodyStalledError, BodyStoppedError
 
-__all__ = ["RequestBody"]
+__all__ = ["BodyTooSlowError", "RequestBody"]
+
+
+class BodyTooSlowError(BodyStalledError):
+    """The body came slower than it may. ``least`` is in bytes per second."""
+
+    def __init__(self, least: float, seconds: float) -> None:
+        BodyLostError.__init__(self, f"The body must come with {least:g} bytes per second at least.")
+        self.seconds = seconds
 
 
 class RequestBody:
@@ -23,6 +31,8 @@ class RequestBody:
     :param length: the announced size in bytes, ``None`` if unknown. Nothing is received for 0: some servers
         would never answer.
     :param idle_timeout: how many seconds to wait for the next bytes.
+    :param least: how many bytes per second have to come, on the average of ``idle_timeout`` seconds that the
+        client is waited for. What it waits for the storage is not its fault.
     """
 
     __slots__ = (
@@ -31,15 +41,20 @@ class RequestBody:
         "_idle_timeout",
         "_keep",
         "_keeping",
+        "_least",
         "_peeked",
         "_receive",
         "_since",
         "_stopped",
+        "_waited",
+        "_waited_for",
         "_waiting",
         "received",
     )
 
-    def __init__(self, receive: Receive, *, length: int | None, idle_timeout: float) -> None:
+    def __init__(
+        self, receive: Receive, *, length: int | None, idle_timeout: float, least: float | None = None
+    ) -> None:
         self.received = 0
         """How many bytes came."""
         self._receive = receive
@@ -52,6 +67,9 @@ class RequestBody:
         self._keep: Callable[[], Awaitable[None]] | None = None
         self._keeping: anyio.Event | None = None
         self._failed: Exception | None = None
+        self._least = least
+        self._waited = 0.0
+        self._waited_for = 0
 
     @property
     def ended(self) -> bool:
@@ -89,14 +107,16 @@ class RequestBody:
             self._ended = not message.get("more_body", False)
             if data := message.get("body", b""):
                 self.received += len(data)
+                self._waited_for += len(data)
                 return data
         return None
 
     async def _message(self) -> HTTPReceiveMessage:
         if self._stopped:
             raise BodyStoppedError
+        self._insist_on_speed()
         message: Any = None
-        self._since = anyio.current_time()
+        self._since = since = anyio.current_time()
         try:
             with anyio.CancelScope(deadline=self._since + self._idle_timeout) as scope:
                 self._waiting = scope
@@ -106,10 +126,20 @@ class RequestBody:
             if self._keeping is not None:
                 await self._kept(self._keeping)
         if message is not None:
+            if self._least is not None:
+                self._waited += anyio.current_time() - since
             return cast("HTTPReceiveMessage", message)
         if self._stopped:
             raise BodyStoppedError
         raise BodyStalledError(self._idle_timeout)
+
+    def _insist_on_speed(self) -> None:
+        """Before more is waited for: what came is with whoever keeps it."""
+        if self._least is None or self._waited < self._idle_timeout:
+            return
+        if self._waited_for < self._least * self._waited:
+            raise BodyTooSlowError(self._least, self._idle_timeout)
+        self._waited, self._waited_for = 0.0, 0
 
     def on_pause(self, keep: Callable[[], Awaitable[None]], /) -> None:
         """Call ``keep`` when the body pauses, if anybody watches for that."""

@@ -19,6 +19,7 @@ from litestar_tus._download import DownloadAnswer, answer_to_get
 from litestar_tus._exchange import NO_STORE, VERSION, Exchange
 from litestar_tus._headers import MalformedHeaderError
 from litestar_tus._hooks import RequestHooks
+from litestar_tus._open_requests import OpenRequests
 from litestar_tus._pauses import Pauses
 from litestar_tus._problems import (
     MethodNotAllowedError,
@@ -75,6 +76,9 @@ class Endpoint:
         self._new_id = new_id
         self._pauses = pauses
         self._idle_timeout = config.idle_timeout
+        self._least = config.minimum_speed
+        self._most_headers = config.max_header_size
+        self._open = OpenRequests(config.max_requests, config.max_requests_per_upload)
         self._origins = Origins(networks(config.trusted_proxies)) if config.absolute_location else None
         self.discovery = _discovery(uploads)
         """The headers that tell what is offered."""
@@ -91,7 +95,7 @@ class Endpoint:
         self, request: Request[Any, Any, Any], given: Mapping[str, Any]
     ) -> Answer | DownloadAnswer:
         """Answer one request. ``given`` are the dependencies that the hooks want."""
-        exchange = Exchange(request, given, self._idle_timeout, self._origins)
+        exchange = Exchange(request, given, self._idle_timeout, self._origins, least=self._least)
         try:
             return await self._dispatch(exchange)
         except TusError as error:
@@ -103,6 +107,7 @@ class Endpoint:
             raise
 
     async def _dispatch(self, exchange: Exchange) -> Answer | DownloadAnswer:
+        exchange.check_size(self._most_headers)
         exchange.check_length()
         method = exchange.method()
         if method == HTTPMethod.OPTIONS:
@@ -112,8 +117,9 @@ class Endpoint:
         exchange.check_version(may_be_missing=handler is None or method in _CHANGES_NOTHING)
         if handler is None:
             raise MethodNotAllowedError(("OPTIONS", *served))
-        exchange.asker = await self._hooks.asker(exchange)
-        return await handler(exchange)
+        with self._open.enter(exchange.name):
+            exchange.asker = await self._hooks.asker(exchange)
+            return await handler(exchange)
 
     async def _create(self, exchange: Exchange) -> Answer:
         headers = exchange.headers

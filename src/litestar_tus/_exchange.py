@@ -13,6 +13,7 @@ from litestar_tus._answers import Answer, offset_headers
 from litestar_tus._body import RequestBody
 from litestar_tus._headers import MalformedHeaderError, RequestHeaders
 from litestar_tus._problems import (
+    HeadersTooLargeError,
     MethodNotAllowedError,
     UnsupportedVersionError,
     status_of,
@@ -54,6 +55,8 @@ class Exchange:
         given: Mapping[str, Any],
         idle_timeout: float,
         origins: Origins | None = None,
+        *,
+        least: float | None = None,
     ) -> None:
         self._origins = origins
         self.request = request
@@ -62,7 +65,9 @@ class Exchange:
         self.scope: Mapping[str, Any] = request.scope
         self.headers = RequestHeaders(self.scope["headers"])
         self.content_length = _content_length(self.scope, self.headers)
-        self.body = RequestBody(request.receive, length=self.content_length, idle_timeout=idle_timeout)
+        self.body = RequestBody(
+            request.receive, length=self.content_length, idle_timeout=idle_timeout, least=least
+        )
         self.asker = Asker(None)
         """Who asks; nobody known, until the application has told."""
         tail: str = self.scope["path_params"].get("upload_id", "")
@@ -83,6 +88,14 @@ class Exchange:
         if disguise not in _DISGUISES:
             raise MalformedHeaderError("x-http-method-override", "PATCH, DELETE or HEAD")
         return disguise
+
+    def check_size(self, limit: int) -> None:
+        """Insist on headers of ``limit`` bytes at most.
+
+        :raises HeadersTooLargeError: there are more.
+        """
+        if self.headers.size > limit:
+            raise HeadersTooLargeError(limit)
 
     def check_length(self) -> None:
         """Insist on a content length that can be read. Not every server does.
@@ -158,7 +171,7 @@ class Exchange:
             headers["content-range"] = f"bytes */{error.length}"
         elif upload is not None and not isinstance(error, _OUTDATED):
             headers |= self.standing(upload)
-        if status == 503:
+        if status in (429, 503):
             headers["retry-after"] = _RETRY_AFTER
         if self._must_close(error):
             headers["connection"] = "close"

@@ -47,11 +47,14 @@ class MalformedHeaderError(RequestError):
 class RequestHeaders:
     """The headers that this protocol looks at, by lower-case name."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_lines", "size")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self.size = 0
+        """How large all headers of the request are, in bytes."""
         self._lines: dict[str, list[str]] = {}
         for name, value in raw:
+            self.size += len(name) + len(value)
             if name in _READ:
                 # Some servers leave the blanks around a value in place.
                 self._lines.setdefault(name.decode("ascii"), []).append(value.decode("latin-1").strip(" \t"))

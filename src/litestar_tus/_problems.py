@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from litestar_tus._body import BodyTooSlowError
 from litestar_tus._headers import MalformedHeaderError
+from litestar_tus._open_requests import TooManyRequestsError
 from litestar_tus._ranges import PreconditionFailedError, RangeNotSatisfiableError
 from tus_domain import errors
 from tus_domain.errors import TusError
 
 __all__ = [
     "STATUS",
+    "HeadersTooLargeError",
     "MethodNotAllowedError",
     "UnsupportedMediaTypeError",
     "UnsupportedVersionError",
@@ -42,6 +45,13 @@ class UnsupportedVersionError(errors.RequestError):
         super().__init__("The header Tus-Resumable must be 1.0.0.")
 
 
+class HeadersTooLargeError(errors.RequestError):
+    """The request's headers are larger than is allowed. ``limit`` is in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The headers may have {limit} bytes at most.")
+
+
 STATUS: Mapping[type[TusError], tuple[int, str]] = {
     # The request's fault
     errors.ExtensionDisabledError: (400, "Extension not offered"),
@@ -68,12 +78,15 @@ STATUS: Mapping[type[TusError], tuple[int, str]] = {
     errors.UploadTooLargeError: (413, "Upload too large"),
     UnsupportedMediaTypeError: (415, "Unsupported media type"),
     RangeNotSatisfiableError: (416, "Range not satisfiable"),
+    TooManyRequestsError: (429, "Too many requests"),
+    HeadersTooLargeError: (431, "Headers too large"),
     errors.ChecksumMismatchError: (460, "Checksum mismatch"),
     errors.RequestError: (400, "Bad request"),
     # The connection's fault
     errors.BodyDisconnectedError: (400, "Body cut short"),
     errors.BodyIncompleteError: (400, "Body cut short"),
     errors.BodyStalledError: (408, "Body stalled"),
+    BodyTooSlowError: (408, "Body too slow"),
     errors.BodyStoppedError: (423, "Request ended early"),
     errors.BodyLostError: (400, "Body cut short"),
     # Contention

@@ -180,6 +180,24 @@ class TUSConfig:
     """
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
+    minimum_speed: float | None = field(default=None, validator=_or_none(_number(1, math.inf)))
+    """How many bytes per second a body has to bring, on the average of ``idle_timeout`` seconds that it is
+    waited for. From a slower one what came is kept, and the connection given up. ``None``: any.
+    """
+    max_requests: int | None = field(default=None, validator=_or_none(_number(1, math.inf, whole=True)))
+    """How many requests each process serves at a time; more are answered 429. Downloads count until they
+    begin. ``None``: any number.
+    """
+    max_requests_per_upload: int | None = field(
+        default=32, validator=_or_none(_number(1, math.inf, whole=True))
+    )
+    """The same for one upload: of those that write, one does, and the others wait for it to stop."""
+    max_header_size: int = field(default=65_536, validator=_number(1024, math.inf, whole=True))
+    """How large the headers of a request may be, in bytes; larger ones are answered 431."""
+    max_metadata_size: int = field(default=16_384, validator=_number(0, math.inf, whole=True))
+    """How large the metadata of an upload may be, as the client sends them, in bytes; larger ones are
+    answered 400.
+    """
     remove_partials: bool = field(default=False, validator=instance_of(bool))
     """Whether partial uploads are deleted once a final one has their bytes. A client cannot use them for
     another one then.
@@ -223,5 +241,6 @@ class TUSConfig:
             extensions=_extensions(self.extensions),
             remove_partials=self.remove_partials,
             max_sources=self.max_sources,
+            max_metadata=self.max_metadata_size,
             announce_within=timedelta(seconds=self.announce_within),
         )

@@ -69,6 +69,8 @@ class Settings(Place):
     keep_for: timedelta | None = None
     sweep_every: timedelta | None = timedelta(days=1)
     idle_timeout: float = 60.0
+    minimum_speed: int | None = None
+    max_requests: int | None = None
     grace: int = 10
     root_path: str = field(default="", converter=_normal_root)
     page: bool = True
@@ -95,6 +97,8 @@ class Settings(Place):
             sweep_interval=None if self.sweep_every is None else self.sweep_every.total_seconds(),
             storage_backend=self.storage(),
             idle_timeout=self.idle_timeout,
+            minimum_speed=self.minimum_speed,
+            max_requests=self.max_requests,
             downloads=self.downloads,
             remove_partials=self.remove_partials,
             absolute_location=self.absolute_location,

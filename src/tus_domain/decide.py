@@ -19,6 +19,7 @@ from tus_domain.errors import (
     BodyDisconnectedError,
     ContentionError,
     FinalUploadError,
+    InvalidMetadataError,
     LengthExceededError,
     LengthMismatchError,
     OffsetMismatchError,
@@ -36,6 +37,7 @@ from tus_domain.values import Extension, UploadId
 
 __all__ = [
     "append",
+    "check_metadata",
     "complete",
     "create",
     "finalise",
@@ -52,12 +54,14 @@ def create(command: CreateUpload, now: datetime, policy: Policy) -> UploadCreate
 
     :raises ExtensionDisabledError: creation, a deferred length, a body, a checksum or concatenation is not
         offered.
+    :raises InvalidMetadataError: the metadata are larger than is allowed.
     :raises LengthMismatchError: the length is negative.
     :raises UploadTooLargeError: the length, or the announced body, is over the limit (T-CRE-05).
     :raises LengthExceededError: the announced body is longer than the upload.
     :raises UnknownChecksumAlgorithmError, InvalidChecksumError: the checksum cannot be verified.
     """
     policy.require(Extension.CREATION)
+    check_metadata(command, policy)
     if command.length is None:
         policy.require(Extension.CREATION_DEFER_LENGTH)
     if command.content_length != 0:
@@ -199,6 +203,15 @@ def terminate(upload: Upload, now: datetime, policy: Policy) -> tuple[Event, ...
     policy.require(Extension.TERMINATION)
     present(upload, now)
     return (UploadTerminated(),)
+
+
+def check_metadata(command: CreateUpload | Concatenate, policy: Policy) -> None:
+    """Insist on metadata of a size that is allowed.
+
+    :raises InvalidMetadataError: they are larger.
+    """
+    if len(command.metadata.raw or "") > policy.max_metadata:
+        raise InvalidMetadataError(f"all of it may have {policy.max_metadata} bytes at most")
 
 
 def worth_keeping(error: BaseException, *, new: bool) -> bool:

@@ -143,6 +143,7 @@ class Finals:
 
     async def _begin(self, upload_id: UploadId, command: Concatenate, asker: Asker, hooks: Hooks) -> Upload:
         concatenation.check_count(command, self._policy)
+        decide.check_metadata(command, self._policy)
         sources = await self._sources(command.concatenation.sources, asker)
         now = self._clock.now()
         created = concatenation.begin(command, upload_id, _uploads(sources), now, self._policy)

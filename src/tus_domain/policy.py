@@ -35,6 +35,8 @@ class Policy:
     algorithms: tuple[str, ...] = ALGORITHMS
     remove_partials: bool = False
     max_sources: int = 1000
+    max_metadata: int = 16_384
+    """How large the metadata of an upload may be, in bytes, as a client sends them."""
     checkpoint_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 1.0
     announce_within: timedelta = timedelta(minutes=10)

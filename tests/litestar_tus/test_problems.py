@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from litestar_tus._body import BodyTooSlowError
 from litestar_tus._headers import MalformedHeaderError
+from litestar_tus._open_requests import TooManyRequestsError
 from litestar_tus._problems import (
     STATUS,
+    HeadersTooLargeError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
     UnsupportedVersionError,
@@ -41,6 +44,7 @@ EXPECTED: list[tuple[TusError, int]] = [
     (errors.UploadNotFoundError(), 404),
     (MethodNotAllowedError(("OPTIONS",)), 405),
     (errors.BodyStalledError(60), 408),
+    (BodyTooSlowError(100, 60), 408),
     (errors.OffsetMismatchError(1, 2), 409),
     (errors.UploadExistsError(), 409),
     (errors.UploadIncompleteError(), 409),
@@ -53,6 +57,8 @@ EXPECTED: list[tuple[TusError, int]] = [
     (errors.UploadTooLargeError(5), 413),
     (UnsupportedMediaTypeError(), 415),
     (RangeNotSatisfiableError(5), 416),
+    (TooManyRequestsError(), 429),
+    (HeadersTooLargeError(5), 431),
     (errors.UploadLockedError(), 423),
     (errors.BodyStoppedError(), 423),
     (errors.ChecksumMismatchError(), 460),

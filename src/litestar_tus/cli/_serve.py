@@ -58,6 +58,18 @@ __all__ = ["serve"]
     help="Seconds a body may stay silent before its connection is given up.",
 )
 @click.option(
+    "--minimum-speed",
+    type=Size(),
+    envvar="TUS_MINIMUM_SPEED",
+    help="Bytes per second that a body has to bring in that time. [default: any]",
+)
+@click.option(
+    "--max-requests",
+    type=click.IntRange(1),
+    envvar="TUS_MAX_REQUESTS",
+    help="How many requests to serve at a time. [default: any number]",
+)
+@click.option(
     "--grace",
     type=click.IntRange(1),
     default=10,
