@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from attrs import evolve
 
@@ -16,7 +17,7 @@ from tus_adapters.s3._placement import Sizes, State, adoptable
 from tus_adapters.s3._records import Found, Kept, OvertakenError, Records, storage_errors
 from tus_adapters.s3._staging import S3Staging
 from tus_adapters.s3._store import MARK, Store, note_prefix
-from tus_adapters.s3._tasks import Task
+from tus_adapters.s3._tasks import Task, run_all
 from tus_domain import Clock, Stored, Upload, UploadId
 from tus_domain.closing import closing
 from tus_domain.errors import (
@@ -34,6 +35,7 @@ _log = logging.getLogger("tus_adapters.s3")
 
 _RANGE = 8 * 1024 * 1024
 _PIECE = 1024 * 1024
+_RECORDS = 8  # that are read at a time
 
 
 class S3Storage:
@@ -131,22 +133,34 @@ class S3Storage:
 
     async def scan(self) -> AsyncGenerator[Stored]:
         """All uploads; on the way, what is left of those that were deleted, lost, or never came to be is
-        removed when its time has come. Leaves out records that cannot be read.
+        removed when its time has come. Leaves out records that cannot be read. A few requests at a time.
         """
         with storage_errors():
-            async with closing(self._bucket.keys(self._records.prefix)) as keys:
-                async for key in keys:
-                    upload_id = self._records.upload_id(key)
-                    if upload_id is None:
-                        continue
-                    try:
-                        kept = await self._records.find(upload_id)
-                    except UploadGoneError:
-                        continue
-                    if kept is not None and kept.placement.state is State.LIVE:
-                        yield Found.of(kept)
-                    elif kept is not None:
-                        await self._tidy(clean, kept)
+            async with closing(self._batches()) as batches:
+                async for batch in batches:
+                    works = [partial(self._found, upload_id) for upload_id in batch]
+                    for kept in await run_all(works, at_a_time=_RECORDS):
+                        if kept is not None and kept.placement.state is State.LIVE:
+                            yield Found.of(kept)
+                        elif kept is not None:
+                            await self._tidy(clean, kept)
+
+    async def _batches(self) -> AsyncGenerator[list[UploadId]]:
+        batch: list[UploadId] = []
+        async with closing(self._bucket.keys(self._records.prefix)) as keys:
+            async for key in keys:
+                if (upload_id := self._records.upload_id(key)) is not None:
+                    batch.append(upload_id)
+                if len(batch) == _RECORDS:
+                    yield batch
+                    batch = []
+        yield batch
+
+    async def _found(self, upload_id: UploadId) -> Kept | None:
+        try:
+            return await self._records.find(upload_id)
+        except UploadGoneError:
+            return None  # it cannot be read, which was logged
 
     async def note_final(self, source_id: UploadId, final_id: UploadId, /) -> None:
         """Put an empty object that says so. Everybody would put the same."""

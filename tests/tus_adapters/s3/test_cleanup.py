@@ -16,6 +16,7 @@ from tests.tus_adapters.s3.store import Store
 from tests.tus_adapters.s3.uploading import PART, Node, Pieces
 from tus_adapters.ids import random_id
 from tus_adapters.s3 import S3Storage
+from tus_adapters.s3._bucket import Found
 from tus_adapters.s3._placement import LAST_NUMBER
 from tus_adapters.testing.steps import content
 from tus_domain import CreateUpload, UploadId
@@ -60,7 +61,7 @@ class WatchedBucket(SimulatedBucket):
 
 async def test_a_scan_that_is_left_half_way_leaves_no_listing_open(store: Store) -> None:
     node, bucket = Node(store), WatchedBucket(store)
-    for _ in range(3):
+    for _ in range(20):  # more than are read at a time
         await node.create(5)
 
     scan = S3Storage(bucket, prefix=PREFIX).scan()
@@ -69,6 +70,27 @@ async def test_a_scan_that_is_left_half_way_leaves_no_listing_open(store: Store)
     await scan.aclose()
 
     assert bucket.closed == 1
+
+
+async def test_a_scan_reads_a_few_records_at_a_time(store: Store) -> None:
+    class Busy(SimulatedBucket):
+        now = most = 0
+
+        async def get(self, key: str, /, *, start: int = 0, stop: int | None = None) -> Found:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await anyio.lowlevel.checkpoint()
+            try:
+                return await super().get(key, start=start, stop=stop)
+            finally:
+                self.now -= 1
+
+    node, bucket = Node(store), Busy(store)
+    ids = {await node.create(5) for _ in range(20)}
+
+    found = [stored.upload.id async for stored in S3Storage(bucket, prefix=PREFIX).scan()]
+
+    assert (set(found), len(found), bucket.most) == (ids, 20, 8)
 
 
 async def test_a_first_record_that_comes_twice_does_not_come_back_after_the_end(store: Store) -> None:
