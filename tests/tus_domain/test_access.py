@@ -11,7 +11,12 @@ from tests.tus_domain.examples import ID, a_creation, an_append, an_upload
 from tests.tus_domain.rig import Rig
 from tus_domain.access import OPERATOR, Asker
 from tus_domain.downloads import Downloads
-from tus_domain.errors import BodyDisconnectedError, UploadGoneError, UploadNotFoundError
+from tus_domain.errors import (
+    BodyDisconnectedError,
+    UploadGoneError,
+    UploadNotFoundError,
+    UploadRemovedError,
+)
 from tus_domain.events import UploadCreated
 from tus_domain.ports import Hooks, Stored
 from tus_domain.upload import Phase, Upload
@@ -113,6 +118,23 @@ async def test_nobody_else_learns_that_it_has_expired(request_: Request) -> None
 
 async def download(rig: Rig, asker: Asker) -> Upload:
     return (await Downloads(rig.storage, rig.clock).open(ID, asker=asker)).upload
+
+
+@pytest.mark.parametrize("request_", [find, append, terminate, download])
+async def test_nobody_else_learns_that_it_was_there_until_it_was_removed(request_: Request) -> None:
+    rig = Rig()
+    await of_ada(rig)
+    await rig.uploads.remove(ID)
+
+    for asker in (EVE, SOMEBODY):
+        with pytest.raises(UploadNotFoundError) as refusal:
+            await request_(rig, asker)
+        assert type(refusal.value) is UploadNotFoundError
+    for asker in (ADA, OPERATOR):
+        with pytest.raises(UploadRemovedError) as told:
+            await request_(rig, asker)
+        assert told.value.owner == "ada"
+        assert str(told.value) == "The upload was removed; it has to be started anew."
 
 
 @pytest.mark.parametrize("request_", [find, append, terminate, download])

@@ -186,7 +186,7 @@ async def test_listeners_that_will_never_have_heard_are_told_again() -> None:
     await rig.find()
     assert len(listeners.announced) == 1, "it is not late yet"
     rig.clock.advance(timedelta(seconds=WITHIN))
-    await rig.find()
+    assert (await rig.find()).announce_by == later(2 * WITHIN)
     await listeners.hear()
 
     assert len(listeners.announced) == 2
@@ -202,6 +202,7 @@ async def test_listeners_that_have_heard_are_not_told_again_while_that_is_record
     async with anyio.create_task_group() as tasks, rig.locks.hold(ID):
         tasks.start_soon(listeners.hear)
         await anyio.wait_all_tasks_blocked()
+        assert (await rig.stored()).announce_by is not None, "it is recorded under the lock"
         assert await rig.find() == await rig.stored()
 
     assert len(listeners.announced) == 1

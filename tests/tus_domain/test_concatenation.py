@@ -98,6 +98,7 @@ def test_another_command_makes_another_id() -> None:
         the_command(owner=""),
         the_command(owner="ada"),
         the_command(owner="bob"),
+        the_command("b", "a", owner="bob"),
     ]
     ids = [concatenation.final_id(command) for command in commands]
 

@@ -120,9 +120,9 @@ class Strict(MemoryStorage):
             yield piece
 
 
-def a_strict_rig() -> Rig:
+def a_strict_rig(storage: Strict | None = None) -> Rig:
     rig = Rig()
-    rig.storage = Strict()  # type: ignore[assignment]
+    rig.storage = storage or Strict()  # type: ignore[assignment]
     rig.uploads = Uploads(rig.storage, rig.locks, rig.clock, Policy())
     return rig
 
@@ -136,6 +136,37 @@ async def test_one_whose_completion_is_announced_meanwhile_is_read_on() -> None:
 
     assert [piece async for piece in download.read(2, 5)] == [b"234"]
     assert [piece async for piece in download.read(2, 5)] == [b"234"]
+
+
+async def test_so_is_one_in_the_middle_of_which_it_is_announced() -> None:
+    class Halting(Strict):
+        """Looks again before each piece, of two bytes."""
+
+        async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
+            for position in range(start, stop, 2):
+                async for piece in super().read(base, position, min(position + 2, stop)):
+                    yield piece
+
+    rig = a_strict_rig(Halting())
+    await rig.create(Pieces(b"0123456789"))
+    await record(rig, AnnouncementDue(later(60)))
+    read = (await downloads(rig).open(ID)).read(1, 9)
+
+    begun = [await anext(read), await anext(read)]
+    await rig.uploads.announced(ID)
+
+    assert begun + [piece async for piece in read] == [b"12", b"34", b"56", b"78"]
+
+
+async def test_with_a_retention_it_can_be_read_for_so_long() -> None:
+    rig = Rig(retention=timedelta(seconds=60))
+    await rig.create(Pieces(b"0123456789"))
+    rig.clock.advance(timedelta(seconds=59))
+    assert (await downloads(rig).open(ID)).upload.complete
+    rig.clock.advance(timedelta(seconds=1))
+
+    with pytest.raises(UploadGoneError):
+        await downloads(rig).open(ID)
 
 
 async def test_one_that_was_replaced_is_another() -> None:

@@ -6,10 +6,11 @@ from attrs import evolve
 from tests.tus_domain.doubles import Pieces
 from tests.tus_domain.examples import an_upload
 from tests.tus_domain.rig import Rig
-from tus_domain.errors import LengthExceededError, UploadTooLargeError
+from tus_domain.errors import InvalidMetadataError, LengthExceededError, UploadTooLargeError
 from tus_domain.events import UploadCreated
 from tus_domain.policy import Policy
 from tus_domain.ports import Hooks
+from tus_domain.values import Metadata
 
 pytestmark = pytest.mark.anyio
 
@@ -67,3 +68,15 @@ async def test_it_is_kept_with_the_upload() -> None:
     with pytest.raises(LengthExceededError):
         await rig.append(b"abcd", length=3)
     assert (await rig.append(b"abcd", length=4)).complete
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(10, True), (9, False)])
+async def test_metadata_have_a_largest_size(limit: int, kept: bool) -> None:
+    rig, metadata = Rig(max_metadata=limit), Metadata.parse("names QUJD")
+
+    if kept:
+        assert (await rig.create(length=4, metadata=metadata)).metadata == metadata
+        return
+    with pytest.raises(InvalidMetadataError, match="9 bytes at most"):
+        await rig.create(length=4, metadata=metadata)
+    assert await rig.ids() == []

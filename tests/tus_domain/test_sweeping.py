@@ -143,6 +143,20 @@ async def test_whoever_writes_is_asked_to_stop_first() -> None:
     assert await rig.ids() == []
 
 
+async def test_so_is_whoever_writes_to_what_an_operator_removes() -> None:
+    rig = await a_rig()
+
+    async def removing() -> None:
+        tasks.start_soon(rig.uploads.remove, ID)
+        await anyio.wait_all_tasks_blocked()
+
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(BodyStoppedError):
+            await rig.append(b"ab", removing, b"c")
+
+    assert await rig.ids() == []
+
+
 async def test_it_is_looked_at_again_under_its_lock() -> None:
     """Somebody may have completed it while the sweep waited for that."""
     rig = await a_rig(length=3, lifetime=DAY)
