@@ -30,25 +30,25 @@ class Swept:
 
 
 async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None], limit: int | None) -> Swept:
-    """Do with each upload what is undone, with ``limit`` of them at the most.
+    """Do with each upload what is undone, until it is done with ``limit`` of them.
 
     :raises StorageError: the storage cannot be looked through; or it failed with an upload. That keeps none
         of the others from being seen to.
     """
     waiting: list[Upload] = []
     failure: StorageError | None = None
-    seen_to, more = 0, False
+    done, more = 0, False
     async with closing(storage.scan()) as uploads:
         async for stored in uploads:
             upload = stored.upload
             if (duty := undone(upload)) is not None:
-                if seen_to == limit:
+                if done == limit:
                     more = True
                     break
-                seen_to += 1
                 try:
                     with suppress(RequestError, ContentionError):  # it is gone, or somebody else works on it
                         await duty(upload.id)
+                        done += 1  # what fails each time must not keep the others from their turn
                 except StorageError as error:
                     failure = failure or error
             elif upload.complete and upload.announce_by is not None:

@@ -8,7 +8,13 @@ import pytest
 from tests.tus_domain.doubles import Pieces
 from tests.tus_domain.examples import ID, an_append
 from tests.tus_domain.rig import Rig, a_rig
-from tus_domain.errors import BodyStoppedError, StorageError, UploadGoneError, UploadNotFoundError
+from tus_domain.errors import (
+    BodyStoppedError,
+    StorageError,
+    StorageUnavailableError,
+    UploadGoneError,
+    UploadNotFoundError,
+)
 from tus_domain.events import (
     OffsetAdvanced,
     UploadCompleted,
@@ -126,6 +132,25 @@ async def test_as_much_is_done_as_may_be_and_it_is_said_that_there_is_more() -> 
     assert more == [True, True, False]
     assert await rig.ids() == ["young"]
     assert not (await rig.uploads.sweep(limit=1)).more
+
+
+async def test_what_fails_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(lifetime=DAY)
+    for number in range(3):
+        await rig.create(length=3, upload_id=UploadId(f"old-{number}"))
+    rig.clock.advance(DAY)
+    delete = rig.storage.delete
+
+    async def failing(base: Stored) -> None:
+        if base.upload.id == "old-0":
+            raise StorageUnavailableError
+        await delete(base)
+
+    monkeypatch.setattr(rig.storage, "delete", failing)
+    with pytest.raises(StorageUnavailableError):
+        await rig.uploads.sweep(limit=1)
+
+    assert await rig.ids() == ["old-0", "old-2"]
 
 
 async def test_whoever_writes_is_asked_to_stop_first() -> None:
