@@ -20,6 +20,8 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 # For further Python versions: the same code, so fewer examples.
 settings.register_profile("brief", settings.get_profile("ci"), max_examples=20)
+# For a night: many times the examples.
+settings.register_profile("long", settings.get_profile("dev"), max_examples=5000)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

@@ -17,7 +17,7 @@ from litestar_tus._answers import Answer, offset_headers, state_headers
 from litestar_tus._concat import read_concat
 from litestar_tus._download import DownloadAnswer, answer_to_get
 from litestar_tus._exchange import NO_STORE, VERSION, Exchange
-from litestar_tus._headers import MalformedHeaderError
+from litestar_tus._headers import CHUNK_TYPE, MalformedHeaderError
 from litestar_tus._hooks import RequestHooks
 from litestar_tus._open_requests import OpenRequests
 from litestar_tus._pauses import Pauses
@@ -53,7 +53,6 @@ from tus_domain.errors import (
 __all__ = ["Endpoint"]
 
 _log = logging.getLogger("litestar_tus")
-_CHUNK_TYPE = "application/offset+octet-stream"
 _CHANGES_NOTHING = (HTTPMethod.HEAD, HTTPMethod.GET)
 
 
@@ -143,7 +142,7 @@ class Endpoint:
             concatenation=concatenation,
             owner=exchange.asker.name,
         )
-        if headers.media_type() != _CHUNK_TYPE and command.content_length != 0:
+        if headers.media_type() != CHUNK_TYPE and command.content_length != 0:
             # Some stacks force a type upon a request without a body (T-CWU-03). Only where the headers leave
             # open whether there is one, the body itself has to tell (T-CWU-07).
             if command.content_length is not None or not await exchange.body.is_empty():
@@ -178,7 +177,8 @@ class Endpoint:
         hooks = self._hooks.append(exchange)
         upload = await self._uploads.find(exchange.upload_id(), asker=exchange.asker, hooks=hooks)
         headers = state_headers(upload)
-        if self._shows and upload.complete:
+        # Not for a POST in disguise: its answer would announce bytes that do not come.
+        if self._shows and upload.complete and exchange.scope["method"] == HTTPMethod.HEAD:
             headers |= representation_headers(upload) | {"content-length": str(upload.offset)}
         return Answer(200, headers | NO_STORE)
 
@@ -189,7 +189,7 @@ class Endpoint:
     async def _patch(self, exchange: Exchange) -> Answer:
         upload_id, headers = exchange.upload_id(), exchange.headers
         exchange.refuse_trailer()
-        if headers.media_type() != _CHUNK_TYPE:
+        if headers.media_type() != CHUNK_TYPE:
             raise UnsupportedMediaTypeError
         offset = headers.number("upload-offset")
         if offset is None:

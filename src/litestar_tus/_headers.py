@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from tus_domain import MAX_LENGTH
 from tus_domain.errors import RequestError
 
-__all__ = ["MalformedHeaderError", "RequestHeaders"]
+__all__ = ["CHUNK_TYPE", "MalformedHeaderError", "RequestHeaders"]
+
+CHUNK_TYPE = "application/offset+octet-stream"
+"""The media type of bytes for an upload (T-CORE-23)."""
 
 _READ = frozenset(
     {

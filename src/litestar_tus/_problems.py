@@ -20,6 +20,7 @@ __all__ = [
     "UnsupportedVersionError",
     "status_of",
     "to_json",
+    "type_of",
 ]
 
 
@@ -112,6 +113,11 @@ def status_of(error: TusError) -> tuple[int, str]:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
+def type_of(title: str) -> str:
+    """The problem type of that title: a URI for programs to go by, which leads nowhere."""
+    return f"urn:litestar-tus:problem:{title.lower().replace(' ', '-')}"
+
+
 def to_json(error: TusError) -> bytes:
     """The body of the answer, as ``application/problem+json`` (RFC 9457). Says nothing that is not the
     client's business.
@@ -122,4 +128,4 @@ def to_json(error: TusError) -> bytes:
         if isinstance(error, errors.MisuseError)
         else str(error)
     )
-    return json.dumps({"title": title, "status": status, "detail": detail}).encode()
+    return json.dumps({"type": type_of(title), "title": title, "status": status, "detail": detail}).encode()

@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
 from litestar import HttpMethod, route
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import OpenAPIResponse, Operation
 from litestar.types import ASGIApp
 
+from litestar_tus._openapi import COLLECTION, RESOURCE, Offer
 from litestar_tus.config import TUSConfig
-from tus_domain import Extension
+from tus_domain import Extension, Policy
 
 __all__ = ["offered", "routes"]
 
 Handle = Callable[..., Awaitable[ASGIApp]]
 
-
-def _answers(said: dict[str, str]) -> type[Operation]:
-    """What the application's schema says of a method: what each status means."""
-
-    @dataclass
-    class Answers(Operation):
-        def __post_init__(self) -> None:
-            self.responses = {status: OpenAPIResponse(meaning) for status, meaning in said.items()}
-
-    return Answers
-
-
 _NEEDS = {HttpMethod.POST: Extension.CREATION, HttpMethod.DELETE: Extension.TERMINATION}
-_COLLECTION = {
-    HttpMethod.POST: (
-        "Begin an upload",
-        _answers({"201": "The upload is at Location, and has Upload-Offset bytes."}),
-    ),
-}
-_RESOURCE = {
-    HttpMethod.GET: (
-        "Download an upload",
-        _answers(
-            {"200": "All bytes of the complete upload.", "206": "Those bytes that Range asked for."},
-        ),
-    ),
-    HttpMethod.HEAD: (
-        "Ask how an upload stands",
-        _answers({"200": "The upload has Upload-Offset bytes of Upload-Length."}),
-    ),
-    HttpMethod.PATCH: (
-        "Append bytes to an upload",
-        _answers({"204": "The bytes are kept, up to Upload-Offset."}),
-    ),
-    HttpMethod.DELETE: ("End an upload", _answers({"204": "The upload is gone."})),
-}
 
 
 def offered(method: str, config: TUSConfig) -> bool:
@@ -63,7 +27,7 @@ def offered(method: str, config: TUSConfig) -> bool:
     return method not in _NEEDS or _NEEDS[HttpMethod(method)] in config.extensions
 
 
-def routes(config: TUSConfig, handle: Handle) -> list[HTTPRouteHandler]:
+def routes(config: TUSConfig, policy: Policy, handle: Handle) -> list[HTTPRouteHandler]:
     """Handlers for all methods and all paths below the prefix, so that all that comes is answered by the
     rules of the protocol. They are one, unless the application's schema is to show what is offered.
     """
@@ -71,16 +35,19 @@ def routes(config: TUSConfig, handle: Handle) -> list[HTTPRouteHandler]:
     resource = f"{prefix.rstrip('/')}/{{upload_id:path}}"
     if not config.include_in_schema:
         return [_route(config, handle, [prefix, resource], list(HttpMethod), name=f"tus:{prefix}")]
+    offer = Offer.of(config, policy)
     shown: list[HTTPRouteHandler] = []
-    for path, described in ((prefix, _COLLECTION), (resource, _RESOURCE)):
-        served = {method: told for method, told in described.items() if offered(method, config)}
-        # First the handler that has OPTIONS: Litestar adds one of its own where it finds none.
+    for path, described in ((prefix, COLLECTION), (resource, RESOURCE)):
+        served = {
+            method: told for method, told in described.items() if told.always or offered(method, config)
+        }
+        # OPTIONS is the first of them: Litestar adds a handler of its own for it where it finds none.
+        for method, told in served.items():
+            named = f"{told.summary} {prefix}".title().replace("/", " ").replace(" ", "")
+            more = told.options(offer) | {"operation_id": named, "include_in_schema": True}
+            shown.append(_route(config, handle, [path], [method], **more))
         others = [method for method in HttpMethod if method not in served]
         shown.append(_route(config, handle, [path], others, name=f"tus:{path}"))
-        for method, (summary, operation) in served.items():
-            more = {"summary": summary, "operation_class": operation, "include_in_schema": True}
-            more["operation_id"] = f"{summary} {prefix}".title().replace("/", " ").replace(" ", "")
-            shown.append(_route(config, handle, [path], [method], **more))
     return shown
 
 

@@ -72,7 +72,7 @@ class TUSPlugin(InitPlugin, CLIPlugin):
         if app_config.cors_config is not None:
             app_config.cors_config = extended(app_config.cors_config)
         handle = with_dependencies(endpoint.handle, hooks.dependencies)
-        app_config.route_handlers.extend(routes(self.config, handle))
+        app_config.route_handlers.extend(routes(self.config, self.uploads.policy, handle))
         prefix = join_paths([app_config.path, self.config.path_prefix])
         app_config.before_send.append(_finish(prefix, endpoint.discovery))
         app_config.lifespan.append(self._run)  # pyright: ignore[reportUnknownMemberType]

@@ -1,7 +1,7 @@
 """Finds dead links in Markdown, without a network: missing files, anchors, line numbers and definitions.
 
-Run as a program it checks README.md and everything in architecture/, or the files it is given, and exits with
-1 if a link is dead. Addresses of other hosts are left alone.
+Run as a program it checks README.md and everything in architecture/ and docs/, or the files it is given, and
+exits with 1 if a link is dead. Addresses of other hosts are left alone.
 """
 
 import re
@@ -150,6 +150,7 @@ def documents() -> list[Path]:
     return [
         ROOT / "README.md",
         *sorted({ROOT / "architecture/README.md", *(ROOT / "architecture").rglob("*.md")}),
+        *sorted((ROOT / "docs").rglob("*.md")),
     ]
 
 

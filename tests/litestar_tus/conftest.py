@@ -10,10 +10,19 @@ from litestar import Litestar
 
 from litestar_tus import TUSConfig, TUSPlugin
 from tests.clients.conftest import _no_proxy, file_of, tus_js_client, tuspy
+from tests.litestar_tus import conformance
 from tests.litestar_tus.service import Service, application, in_bucket, in_memory, serving
 from tests.tus_adapters.s3.conftest import ministack_server, seaweedfs_server
 
 __all__ = ["_no_proxy", "file_of", "ministack_server", "seaweedfs_server", "tus_js_client", "tuspy"]
+
+
+@pytest.fixture(autouse=True)
+def _as_described() -> Iterator[None]:
+    """Every answer is one that the OpenAPI description has."""
+    conformance.found.clear()
+    yield
+    assert conformance.found == []
 
 
 @pytest.fixture(scope="session", params=["asyncio", "trio"])

@@ -13,6 +13,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from litestar_tus import TUSConfig, TUSPlugin
+from tests.litestar_tus.conformance import Watching
 from tests.tus_adapters.s3.adapter import PREFIX, recorded
 from tests.tus_adapters.s3.simulation import SimulatedBucket
 from tests.tus_adapters.s3.store import Store
@@ -142,9 +143,14 @@ def application(plugin: TUSPlugin, **options: Any) -> Litestar:
     """An application that has nothing but the plugin, unless told otherwise. Without logging of its own,
     which would take pytest's away.
     """
-    others = options.pop("plugins", [])
+    plugins = [plugin, *options.pop("plugins", []), Watching(plugin)]
     return Litestar(
-        **{"plugins": [plugin, *others], "logging_config": None, "openapi_config": None, **options}
+        **{
+            "plugins": plugins,
+            "logging_config": None,
+            "openapi_config": None,
+            **options,
+        }
     )
 
 

@@ -107,6 +107,19 @@ async def test_head_tells_what_get_would(app: Litestar) -> None:
     assert (head.headers["cache-control"], head.headers["upload-offset"]) == ("no-store", str(len(DATA)))
 
 
+@pytest.mark.clause("T-CORE-15", "P-DOWNLOAD")
+async def test_a_head_in_disguise_announces_no_body(app: Litestar) -> None:
+    """Its answer is one to a POST: the client would wait for as many bytes as were announced."""
+    location = await uploaded(app)
+
+    answer = await exchange(app, post(location, X_HTTP_Method_Override="HEAD"))
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["upload-offset"] == str(len(DATA))
+    assert answer.headers.get("content-length", "0") == "0"
+    assert "content-type" not in answer.headers
+
+
 # --- what cannot be had ---------------------------------------------------------------------------
 
 

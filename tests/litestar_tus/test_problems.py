@@ -1,6 +1,7 @@
 """Errors as answers: which status each has, and what their bodies say."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from litestar_tus._problems import (
     UnsupportedVersionError,
     status_of,
     to_json,
+    type_of,
 )
 from litestar_tus._ranges import PreconditionFailedError, RangeNotSatisfiableError
 from tests.litestar_tus.asgi import END, created, exchange, http, patch
@@ -119,10 +121,23 @@ def test_an_error_that_is_yet_to_be_written_is_answered_like_its_group(
 def test_the_bodies(error: TusError, status: int) -> None:
     body = json.loads(to_json(error))
 
-    assert set(body) == {"title", "status", "detail"}
+    assert set(body) == {"type", "title", "status", "detail"}
+    assert body["type"] == type_of(body["title"])
     assert body["status"] == status
     assert body["title"] == status_of(error)[1]
     assert body["detail"].endswith(".") or body["detail"] == "no"
+
+
+@pytest.mark.clause("P-PROBLEMS")
+def test_a_problem_type_has_one_status_and_is_a_uri() -> None:
+    """RFC 9457, 3.1.1: a program goes by the type alone."""
+    statuses: dict[str, set[int]] = {}
+    for status, title in STATUS.values():
+        statuses.setdefault(type_of(title), set()).add(status)
+
+    assert all(len(each) == 1 for each in statuses.values())
+    assert all(re.fullmatch(r"urn:litestar-tus:problem:[a-z][a-z-]*[a-z]", each) for each in statuses)
+    assert type_of("Wrong offset") == "urn:litestar-tus:problem:wrong-offset"
 
 
 def test_a_bug_is_not_explained() -> None:

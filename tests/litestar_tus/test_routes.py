@@ -4,16 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from litestar import Litestar, Request
+from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
-from litestar.testing import TestClient
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from litestar_tus import NewUpload
@@ -138,60 +135,6 @@ def test_guards_see_the_options(serve: Callable[..., Service]) -> None:
 
     assert serve(guards=[scoped], opt={"scope": "upload"}).create(Upload_Length=5).status_code == 201
     assert serve(guards=[scoped]).create(Upload_Length=5).status_code == 403
-
-
-def schema_of(*prefixes: str, **config: Any) -> dict[str, Any]:
-    scheme = SecurityScheme(type="http", scheme="bearer")
-    openapi = OpenAPIConfig("t", "1", components=Components(security_schemes={"bearer": scheme}))
-    plugins = [in_memory(path_prefix=prefix, **config) for prefix in prefixes]
-    app = Litestar(plugins=plugins, openapi_config=openapi, logging_config=None)
-    with TestClient(app) as client:
-        schema: dict[str, Any] = client.get("/schema/openapi.json").json()
-    return schema
-
-
-def test_the_schema_says_nothing_unless_it_is_wanted() -> None:
-    assert schema_of("/files").get("paths", {}) == {}
-
-
-def test_the_schema_shows_what_is_offered() -> None:
-    schema = schema_of(
-        "/files", "/other/place", include_in_schema=True, tags=["Uploads"], security=[{"bearer": []}]
-    )
-    operations = {
-        (path, method): operation
-        for path, methods in schema["paths"].items()
-        for method, operation in methods.items()
-        if method != "parameters"
-    }
-
-    assert {(path, method, *operation["responses"]) for (path, method), operation in operations.items()} == {
-        (prefix + path, method, status)
-        for prefix in ("/files", "/other/place")
-        for path, method, status in [
-            ("", "post", "201"),
-            ("/{upload_id}", "head", "200"),
-            ("/{upload_id}", "patch", "204"),
-            ("/{upload_id}", "delete", "204"),
-        ]
-    }
-    assert len({operation["operationId"] for operation in operations.values()}) == 8
-    for operation in operations.values():
-        assert (operation["tags"], operation["security"]) == (["Uploads"], [{"bearer": []}])
-
-
-def test_the_schema_does_not_show_what_is_not_offered() -> None:
-    schema = schema_of("/files", include_in_schema=True, extensions=["checksum"])
-
-    assert {
-        method for methods in schema["paths"].values() for method in methods if method != "parameters"
-    } == {"head", "patch"}
-
-
-def test_the_schema_shows_downloads_where_there_are_any() -> None:
-    schema = schema_of("/files", include_in_schema=True, downloads=True)
-
-    assert set(schema["paths"]["/files/{upload_id}"]["get"]["responses"]) == {"200", "206"}
 
 
 @pytest.mark.parametrize("prefix", ["/files", "/"])
