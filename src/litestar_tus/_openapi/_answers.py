@@ -28,7 +28,6 @@ _STATE = ("Upload-Offset", "Upload-Expires")
 _SHOWN = ("Content-Disposition", "X-Content-Type-Options", "Accept-Ranges", "ETag")
 _DOWNLOADED = ("application/octet-stream", "application/pdf", "audio/*", "image/*", "text/plain", "video/*")
 
-
 _HEADERS: Mapping[str, tuple[Schema, str]] = {
     "Accept-Ranges": (forms.one_of("bytes"), "That `Range` is understood."),
     "Allow": (forms.text(), "The methods that there are."),

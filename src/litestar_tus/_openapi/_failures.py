@@ -185,11 +185,10 @@ def refusals(
     found: dict[int, OpenAPIResponse] = {}
     for status, group in statuses(kinds).items():
         told = {_TOLD[kind] for kind in group if kind in _TOLD}
-        standing = (
-            () if status in _STATUSES_OF_NO_UPLOAD else (*_STANDING, *(() if of_upload else ["Location"]))
-        )
         certain = ["Cache-Control", *([_TOLD_LATER[status]] if status in _TOLD_LATER else [])]
-        possible = [*sorted(told), *standing]
+        possible = sorted(told)
+        if status not in _STATUSES_OF_NO_UPLOAD:
+            possible += _STANDING if of_upload else (*_STANDING, "Location")
         # Where the application has a say, or the program is at fault, it may be Litestar that speaks.
         litestars = offer.application or status == 500
         if litestars:
