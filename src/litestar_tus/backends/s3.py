@@ -31,8 +31,7 @@ _LARGEST_PART = 5 * 1024 * 1024 * 1024
 def make_client(*, connections: int = 32, **settings: Any) -> Any:
     """A client of boto3's with settings that suit uploads: a pool of ``connections``, retries in the standard
     mode, and an end to waiting, so that a request is given up within some seventy seconds. Checksums only
-    where S3 requires them: with one on each part, AWS wants part numbers without gaps. The signature proves
-    the bytes, or TLS does.
+    where S3 requires them: the signature proves the bytes, or TLS does.
 
     :param settings: further arguments of ``boto3.client``: ``endpoint_url``, ``region_name`` and so on. What
         is not given comes from the environment and its files, as always with boto3.
@@ -66,7 +65,7 @@ class S3StorageBackend(S3Storage):
 
     :param client: of boto3's, for S3. It decides about retries and time-outs, and has as many requests at a
         time as it has connections (``max_pool_connections``); ``make_client`` makes one that suits. ``None``:
-        that one. Any other needs ``Config(request_checksum_calculation="when_required")``.
+        that one.
     :param bucket: its name.
     :param key_prefix: what all keys begin with. Nothing else may keep objects there.
     :param part_size: in bytes, 5 MiB at least; larger for uploads that would not fit into 8,000 parts.
@@ -79,7 +78,7 @@ class S3StorageBackend(S3Storage):
         ``ChecksumAlgorithm``. ``described`` makes the first two of what the client said.
     :param lock_patience: how many seconds a request waits for another one of this process to let go of its
         upload, before it is answered 423.
-    :raises ValueError: one of the sizes cannot be, or the client adds checksums of its own accord.
+    :raises ValueError: one of the sizes cannot be.
     """
 
     checkpoint_bytes = _LARGEST_PART * 10_000
@@ -106,14 +105,7 @@ class S3StorageBackend(S3Storage):
             raise ValueError(f"parts_at_a_time: expected 1 or more, not {parts_at_a_time!r}")
         if memory < part_size:
             raise ValueError(f"memory: expected {part_size} or more, a part, not {memory!r}")
-        client = make_client() if client is None else client
-        if client.meta.config.request_checksum_calculation != "when_required":
-            raise ValueError(
-                "client: expected one of make_client, or with"
-                ' Config(request_checksum_calculation="when_required"): AWS does not complete uploads'
-                " whose parts have checksums, unless their numbers have no gaps"
-            )
-        self._boto = BotoBucket(client, bucket)
+        self._boto = BotoBucket(make_client() if client is None else client, bucket)
         self._prefix = key_prefix
         super().__init__(
             self._boto,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
+
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] - published without types
 
 from tus_adapters.s3._bucket import Extent, Found, MissingError, Options, Part, PartsPage
 from tus_adapters.s3._failures import bucket_errors
@@ -15,12 +18,19 @@ from tus_adapters.threads import Threads
 
 __all__ = ["BotoBucket"]
 
+_T = TypeVar("_T")
+_BARE: ContextVar[Any] = ContextVar("tus-s3-bare")
+"""The settings under which the present call is to be made, if it is one of ours."""
 _TOTAL = re.compile(r"bytes \d+-\d+/(\d+)", re.ASCII)
 
 
 class BotoBucket:
     """One bucket, as a client of boto3's asks for it. What is retried, and how long a request may take, is
     the client's.
+
+    Whatever the client is set to, no checksums are sent with these requests but where S3 requires them: AWS
+    completes no upload whose parts have checksums and whose numbers have gaps. To everybody else who uses the
+    client it is as it was.
 
     :param client: as ``boto3.client("s3")`` makes it.
     :param threads: how many requests may be under way at a time; by default as many as the client has
@@ -36,6 +46,8 @@ class BotoBucket:
         self.copies = True
         """Whether the store copies parts, and honours the condition under which it should."""
         self._client = client
+        self._bare = client.meta.config.merge(Config(request_checksum_calculation="when_required"))
+        client.meta.events.register("before-parameter-build.s3", _make_bare, unique_id="tus-s3-bare")
         size = threads or client.meta.config.max_pool_connections
         self._threads = Threads("tus-s3", size, together=False)
 
@@ -152,16 +164,28 @@ class BotoBucket:
         head = request == "head_object"
         denied = self.denied_is_missing and head
         with bucket_errors(conditional=conditional, head=head, denied_is_missing=denied):
-            return await self._threads.run(call)
+            return await self._threads.run(partial(self._barely, call))
 
     def _get(self, arguments: dict[str, Any]) -> Found:
         with bucket_errors(denied_is_missing=self.denied_is_missing):
-            answer = self._client.get_object(Bucket=self.name, **arguments)
+            answer = self._barely(partial(self._client.get_object, Bucket=self.name, **arguments))
             with answer["Body"] as body:
                 content: bytes = body.read()
         total = _TOTAL.fullmatch(answer.get("ContentRange", ""))
         size = len(content) if total is None else int(total[1])
         return Found(content, answer["ETag"], size, answer.get("Metadata", {}))
+
+    def _barely(self, call: Callable[[], _T]) -> _T:
+        before = _BARE.set(self._bare)
+        try:
+            return call()
+        finally:
+            _BARE.reset(before)
+
+
+def _make_bare(context: dict[str, Any], **_: object) -> None:
+    if (bare := _BARE.get(None)) is not None:
+        context["client_config"] = bare
 
 
 def _body(pieces: Sequence[bytes]) -> Any:
