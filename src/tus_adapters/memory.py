@@ -32,11 +32,18 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._shelf = _Shelf()
 
-    def begin(self, upload: Upload, /) -> MemoryStaging:
+    def begin(self, upload: Upload, /, *, expected: int | None = None) -> MemoryStaging:  # noqa: ARG002 - the port's
         """Stage a new upload."""
         return MemoryStaging(self._shelf, upload.id, None, b"")
 
-    def stage(self, base: Stored, /, *, provisional: bool = False) -> MemoryStaging:  # noqa: ARG002 - the port's
+    def stage(
+        self,
+        base: Stored,
+        /,
+        *,
+        provisional: bool = False,  # noqa: ARG002 - the port's
+        expected: int | None = None,  # noqa: ARG002 - the same
+    ) -> MemoryStaging:
         """Stage more bytes for an existing upload."""
         data = self._shelf.expect(base).data
         return MemoryStaging(self._shelf, base.upload.id, base, data)

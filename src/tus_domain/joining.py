@@ -32,12 +32,14 @@ class ConcatenatingStaging(Staging, Protocol):
 class ConcatenatingStorage(Storage, Protocol):
     """A storage that can join uploads; whether one can is seen by its methods, ``can_concatenate``."""
 
-    def begin(self, upload: Upload, /) -> AbstractAsyncContextManager[ConcatenatingStaging]:
+    def begin(
+        self, upload: Upload, /, *, expected: int | None = None
+    ) -> AbstractAsyncContextManager[ConcatenatingStaging]:
         """Stage a new upload."""
         ...
 
     def stage(
-        self, base: Stored, /, *, provisional: bool = False
+        self, base: Stored, /, *, provisional: bool = False, expected: int | None = None
     ) -> AbstractAsyncContextManager[ConcatenatingStaging]:
         """Stage more bytes for an existing upload."""
         ...

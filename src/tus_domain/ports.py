@@ -105,17 +105,24 @@ class Storage(Protocol):
     harm nobody.
     """
 
-    def begin(self, upload: Upload, /) -> AbstractAsyncContextManager[Staging]:
+    def begin(
+        self, upload: Upload, /, *, expected: int | None = None
+    ) -> AbstractAsyncContextManager[Staging]:
         """Stage a new upload, which has no bytes. It becomes visible with its first commit.
 
+        :param expected: how many bytes are about to be written, if that is known. A hint: a storage may
+            prepare for it, and keeps more or fewer all the same.
         :raises UploadExistsError: from the first write or commit at the latest, if the id is taken.
         """
         ...
 
-    def stage(self, base: Stored, /, *, provisional: bool = False) -> AbstractAsyncContextManager[Staging]:
+    def stage(
+        self, base: Stored, /, *, provisional: bool = False, expected: int | None = None
+    ) -> AbstractAsyncContextManager[Staging]:
         """Stage more bytes for an existing upload.
 
         :param provisional: they count as a whole or not at all: ``recover`` must not find a part of them.
+        :param expected: as for ``begin``.
         :raises VersionConflictError: from the first write or commit at the latest, if ``base`` is not the
             stored upload any more.
         """

@@ -103,7 +103,8 @@ class Uploads:
 
         # While a hook runs, the upload can be seen, and whoever looks would find it due and complete it too.
         async with nullcontext() if finish.at_once else self._locks.hold(created.upload_id):
-            upload = await self._take(append, body, self._storage.begin(append.upload), hooks, empty=empty)
+            staged = self._storage.begin(append.upload, expected=command.content_length)
+            upload = await self._take(append, body, staged, hooks, empty=empty)
         return await self.finals.follow(upload, hooks)
 
     async def find(self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = NO_HOOKS) -> Upload:
@@ -169,7 +170,8 @@ class Uploads:
             except TusError as refusal:
                 refusal.upload = stored.upload
                 raise
-            staged = self._storage.stage(stored, provisional=command.checksum is not None)
+            provisional = command.checksum is not None
+            staged = self._storage.stage(stored, provisional=provisional, expected=command.content_length)
             upload = await self._take(append, body, staged, hooks)
         return await self.finals.follow(upload, hooks)
 

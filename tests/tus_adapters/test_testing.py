@@ -102,10 +102,10 @@ def staging_with(**changes: Callable[..., Any]) -> type[MemoryStorage]:
     changed = type("Staging", (MemoryStaging,), changes)
 
     class Changed(MemoryStorage):
-        def begin(self, upload: Upload, /) -> MemoryStaging:
+        def begin(self, upload: Upload, /, **_: Any) -> MemoryStaging:
             return changed(self._shelf, upload.id, None, b"")
 
-        def stage(self, base: Stored, /, *, provisional: bool = False) -> MemoryStaging:
+        def stage(self, base: Stored, /, **_: Any) -> MemoryStaging:
             return changed(self._shelf, base.upload.id, base, self._shelf.expect(base).data)
 
     return Changed

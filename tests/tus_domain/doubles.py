@@ -90,22 +90,25 @@ class Fault:
 class FaultyStorage(MemoryStorage):
     """Uploads in memory, but for the ``faults``: the call ``("write", 2)`` is the second write of all.
 
-    ``calls`` says what was asked of all stagings so far.
+    ``calls`` says what was asked of all stagings so far, ``expected`` what each of them was told to expect.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.faults: dict[tuple[str, int], Fault] = {}
         self.calls: list[str] = []
+        self.expected: list[int | None] = []
 
     @asynccontextmanager
-    async def begin(self, upload: Upload, /) -> AsyncIterator[Any]:
-        async with super().begin(upload) as staging:
+    async def begin(self, upload: Upload, /, **hints: Any) -> AsyncIterator[Any]:
+        self.expected.append(hints.get("expected"))
+        async with super().begin(upload, **hints) as staging:
             yield FaultyStaging(staging, self)
 
     @asynccontextmanager
-    async def stage(self, base: Stored, /, *, provisional: bool = False) -> AsyncIterator[Any]:
-        async with super().stage(base, provisional=provisional) as staging:
+    async def stage(self, base: Stored, /, **hints: Any) -> AsyncIterator[Any]:
+        self.expected.append(hints.get("expected"))
+        async with super().stage(base, **hints) as staging:
             yield FaultyStaging(staging, self)
 
     def fault_of(self, call: str) -> Fault | None:

@@ -46,6 +46,14 @@ async def test_the_last_byte_completes_the_upload_once() -> None:
     assert rig.storage.calls == ["write", "commit"]
 
 
+async def test_the_storage_is_told_how_much_a_body_says_it_has() -> None:
+    rig = Rig()
+    await rig.create(Pieces(b"ab"), content_length=2)
+    await rig.append(b"cde", offset=2, content_length=3)
+    await rig.append(b"f", offset=5)
+    assert rig.storage.expected == [2, 3, None]
+
+
 async def test_an_empty_append_changes_nothing() -> None:
     rig = await a_rig()
 

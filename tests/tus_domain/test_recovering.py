@@ -36,10 +36,10 @@ class KeepingStorage(FaultyStorage):
         return evolve(await super().load(upload_id), claimed=bool(self.left))
 
     @asynccontextmanager
-    async def stage(self, base: Stored, /, *, provisional: bool = False) -> AsyncIterator[Any]:
+    async def stage(self, base: Stored, /, *, provisional: bool = False, **hints: Any) -> AsyncIterator[Any]:
         self.provisional.append(provisional)
         self.left = b""
-        async with super().stage(base, provisional=provisional) as staging:
+        async with super().stage(base, provisional=provisional, **hints) as staging:
             yield staging
 
     async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
@@ -132,8 +132,8 @@ class FreezingStaging(FaultyStaging):
 
 class FreezingStorage(FaultyStorage):
     @asynccontextmanager
-    async def stage(self, base: Stored, /, *, provisional: bool = False) -> AsyncIterator[Any]:
-        async with MemoryStorage.stage(self, base, provisional=provisional) as staging:
+    async def stage(self, base: Stored, /, **hints: Any) -> AsyncIterator[Any]:
+        async with MemoryStorage.stage(self, base, **hints) as staging:
             yield FreezingStaging(staging, self)
 
 

@@ -68,7 +68,8 @@ class S3StorageBackend(S3Storage):
         that one.
     :param bucket: its name.
     :param key_prefix: what all keys begin with. Nothing else may keep objects there.
-    :param part_size: in bytes, 5 MiB at least; larger for uploads that would not fit into 8,000 parts.
+    :param part_size: in bytes, 5 MiB at least; larger for uploads that would not fit into 8,000 parts, and
+        smaller (but 5 MiB at least) for those that come in chunks, which are to end with a part.
     :param parts_at_a_time: how many parts of one upload may be on their way.
     :param memory: how many bytes all uploads of the process together may hold; ``part_size`` at least.
     :param object_key: the key of an upload's object, asked for when the upload is created. Whatever is there

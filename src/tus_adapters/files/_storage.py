@@ -71,11 +71,18 @@ class FileStorage:
         """Where the uploads' bytes are, until they are complete."""
         return Path(self._store.layout.data)
 
-    def begin(self, upload: Upload, /) -> FileStaging:
+    def begin(self, upload: Upload, /, *, expected: int | None = None) -> FileStaging:  # noqa: ARG002 - the port's
         """Stage a new upload."""
         return self._staging(upload.id, None)
 
-    def stage(self, base: Stored, /, *, provisional: bool = False) -> FileStaging:  # noqa: ARG002 - the port's
+    def stage(
+        self,
+        base: Stored,
+        /,
+        *,
+        provisional: bool = False,  # noqa: ARG002 - the port's
+        expected: int | None = None,  # noqa: ARG002 - the same
+    ) -> FileStaging:
         """Stage more bytes for an existing upload."""
         return self._staging(base.upload.id, base)
 

@@ -28,9 +28,18 @@ _log = logging.getLogger("tus_adapters.s3")
 
 
 class Hold:
-    """A writer's hold on a record. Its errors are the bucket's, but for those it names."""
+    """A writer's hold on a record. Its errors are the bucket's, but for those it names.
 
-    def __init__(self, store: Store, upload: Upload, base: Stored | None, *, provisional: bool) -> None:
+    :param upload: the upload without this writer's bytes.
+    :param base: the same as stored; ``None`` for a new one.
+    :param provisional: these bytes count as a whole or not at all.
+    :param expected: how many there are likely to be; ``None``: nobody knows.
+    """
+
+    def __init__(
+        self, store: Store, upload: Upload, base: Stored | None, *, provisional: bool, expected: int | None
+    ) -> None:
+        self.base = base
         self.by = nonce()
         """What the writer is called in its claims."""
         self.dead: TusError | None = None
@@ -39,9 +48,9 @@ class Hold:
         """The first part number that was not used."""
         self._store = store
         self._upload = upload
-        self._base = base
         self._born = base is not None
         self._provisional = provisional
+        self._expected = expected
         self._kept: Kept | None = None
         self._fresh: Placement | None = None
         self._plan: Plan | None = None
@@ -54,7 +63,7 @@ class Hold:
         if self._kept is not None:
             return self._kept.placement
         if self._fresh is None:
-            self._fresh = self._store.fresh(self._upload)
+            self._fresh = self._store.fresh(self._upload, self._expected)
         return self._fresh
 
     @property
@@ -90,9 +99,9 @@ class Hold:
 
         :raises ContentionError: it is not.
         """
-        if self._base is not None and self._kept is None:
+        if self.base is not None and self._kept is None:
             try:
-                self._kept = await self._store.records.expect(self._base)
+                self._kept = await self._store.records.expect(self.base)
             except OvertakenError as error:
                 raise self._overtaken() from error
 
@@ -113,10 +122,10 @@ class Hold:
 
     async def reread(self) -> bool:
         """Whether one may try again, because whoever was faster has given up. Only before the first claim."""
-        if self._base is None or self._swapped:
+        if self.base is None or self._swapped:
             return False
         try:
-            self._kept = await self._store.records.reread(self._base)
+            self._kept = await self._store.records.reread(self.base)
         except OvertakenError:
             return False
         self.dead = None
@@ -240,6 +249,8 @@ class Hold:
         placement, former = self.placement, self.placement.multipart
         if self._plan is not None and fresh:
             placement = await self._plan.begin(self._store, placement)
+        elif fresh and self._born:  # that of a new one has its size already
+            placement = self._store.suited(placement, self._upload, self._expected)
         if not self._born:
             placement = turned(self._store, placement, State.UNBORN)
         try:

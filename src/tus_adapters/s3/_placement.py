@@ -114,7 +114,9 @@ class Placement:
     key: str
     """Of the object."""
     part_size: int
-    """In bytes; of all parts but the last one of an upload that has its length."""
+    """In bytes; of all parts but the last one of an upload that has its length. Stays once anybody had a part
+    number.
+    """
     state: State = State.LIVE
     committed: int = 0
     """The revision that the last commit made. Claims come and go in between."""
@@ -154,6 +156,14 @@ class Placement:
         """The same with more parts, which take the place of all that was pending."""
         parts = spans(numbers, self.parts)
         return self if parts == self.parts else evolve(self, parts=parts, pending=())
+
+    def with_part_size(self, size: int) -> Placement:
+        """The same with parts of that size, if it can still be changed: nobody ever had a part number, and
+        what is pending fills no part.
+        """
+        if self.next > 1 or sum(segment.size for segment in self.pending) >= size:
+            return self
+        return evolve(self, part_size=size)
 
     def claimed(
         self,
@@ -212,13 +222,15 @@ CODEC = Codec(Placement)
 
 @frozen
 class Sizes:
-    """How large parts are, in bytes. ``part``: at least; ``unknown``: while an upload's length is not said.
+    """How large parts are, in bytes. ``part``: as a rule; ``unknown``: while an upload's length is not said;
+    ``least``: what the store allows.
 
     ``unit``: what sizes are rounded up to.
     """
 
     part: int = 10 * MIB
     unknown: int = 32 * MIB
+    least: int = 5 * MIB
     unit: int = MIB
 
     def of(self, length: int | None) -> int:
@@ -233,6 +245,17 @@ class Sizes:
         if size > _LARGEST_PART:
             raise UploadTooLargeError(_PLANNED * _LARGEST_PART)
         return size
+
+    def suiting(self, size: int, length: int | None, body: int | None) -> int:
+        """The size of the parts of an upload whose bytes are likely to come in bodies of that size: the
+        largest up to ``size`` of which they are multiples. ``size`` itself where there is no such, or no need
+        of one: it all fits into one part, or comes in one body.
+        """
+        if length is None or length <= size or body is None or body >= length:
+            return size
+        least = max(self.least, -(-length // _PLANNED))
+        counts = range(max(1, -(-body // size)), body // least + 1)
+        return next((body // count for count in counts if body % count == 0), size)
 
 
 def _count(of: Iterable[Span]) -> int:

@@ -34,17 +34,13 @@ _log = logging.getLogger("tus_adapters.s3")
 
 
 class S3Staging:
-    """Bytes on their way into one upload. Made by ``S3Storage``.
+    """Bytes on their way into one upload. Made by ``S3Storage``."""
 
-    :param upload: the upload without these bytes.
-    :param base: the same as stored; ``None`` for a new one.
-    """
-
-    def __init__(self, store: Store, upload: Upload, base: Stored | None, *, provisional: bool) -> None:
+    def __init__(self, store: Store, hold: Hold) -> None:
         self._store = store
-        self._id = upload.id
-        self._hold = Hold(store, upload, base, provisional=provisional)
-        self._stored = base
+        self._id = hold.upload.id
+        self._hold = hold
+        self._stored = hold.base
         self._sender: Sender | None = None
         self._sources: list[Extent] = []
         self._whole = ""

@@ -13,6 +13,7 @@ from tus_adapters.clock import SystemClock
 from tus_adapters.s3._bucket import Bucket, MissingError, Options
 from tus_adapters.s3._budget import Budget
 from tus_adapters.s3._cleanup import bury, clean, clear, turned
+from tus_adapters.s3._hold import Hold
 from tus_adapters.s3._placement import Sizes, State, adoptable
 from tus_adapters.s3._records import Found, Kept, OvertakenError, Records, storage_errors
 from tus_adapters.s3._staging import S3Staging
@@ -83,17 +84,19 @@ class S3Storage:
             object_options=object_options or (lambda _: {}),
         )
 
-    def begin(self, upload: Upload, /) -> S3Staging:
-        """Stage a new upload.
+    def begin(self, upload: Upload, /, *, expected: int | None = None) -> S3Staging:
+        """Stage a new upload, with parts of which ``expected`` bytes fill some, if there are such.
 
         :raises UploadTooLargeError: parts cannot be as large as it would need.
         """
         self._store.sizes.of(upload.length)
-        return S3Staging(self._store, evolve(upload, offset=0), None, provisional=True)
+        hold = Hold(self._store, evolve(upload, offset=0), None, provisional=True, expected=expected)
+        return S3Staging(self._store, hold)
 
-    def stage(self, base: Stored, /, *, provisional: bool = False) -> S3Staging:
-        """Stage more bytes for an existing upload."""
-        return S3Staging(self._store, base.upload, base, provisional=provisional)
+    def stage(self, base: Stored, /, *, provisional: bool = False, expected: int | None = None) -> S3Staging:
+        """Stage more bytes for an existing upload; for its first ones, with parts as in ``begin``."""
+        hold = Hold(self._store, base.upload, base, provisional=provisional, expected=expected)
+        return S3Staging(self._store, hold)
 
     async def load(self, upload_id: UploadId, /) -> Stored:
         """The upload as last committed; ``claimed`` if somebody has a claim, who may be dead."""

@@ -54,9 +54,16 @@ class Store:
     object_key: Callable[[Upload], str]
     object_options: Callable[[Upload], Options]
 
-    def fresh(self, upload: Upload) -> Placement:
-        """The placement of a new upload."""
-        return Placement("", self.object_key(upload), self.sizes.of(upload.length))
+    def fresh(self, upload: Upload, expected: int | None) -> Placement:
+        """The placement of a new upload, whose first body is likely to have ``expected`` bytes."""
+        placement = Placement("", self.object_key(upload), self.sizes.of(upload.length))
+        return self.suited(placement, upload, expected)
+
+    def suited(self, placement: Placement, upload: Upload, expected: int | None) -> Placement:
+        """The same with parts that a body of ``expected`` bytes fills, if there are such and it can still be
+        changed.
+        """
+        return placement.with_part_size(self.sizes.suiting(placement.part_size, upload.length, expected))
 
     async def create_multipart(self, upload: Upload, key: str) -> Multipart:
         """Begin a multipart upload."""

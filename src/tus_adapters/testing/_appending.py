@@ -67,6 +67,24 @@ class AppendingTests(AdapterTests):
         stored = await add(self.open_storage(), stored, b" last")
         await self.check_kept(stored.upload, b"base " + data[:keep] + b"next last")
 
+    @pytest.mark.parametrize("expected", [0, 1, "as many", "a third", "twice as many"])
+    async def test_what_is_expected_is_no_promise(self, expected: int | str) -> None:
+        first, second, last = (content(self.large, number) for number in range(3))
+        hints = {"as many": self.large, "a third": self.large // 3, "twice as many": 2 * self.large}
+        hint = hints[expected] if isinstance(expected, str) else expected
+        upload = an_upload(length=3 * self.large)
+        async with self.open_storage().begin(upload, expected=hint) as staging:
+            await staging.write(first)
+            stored = await staging.commit(as_kept(upload))
+        async with self.open_storage().stage(stored, expected=hint) as staging:
+            await staging.write(second)
+            stored = await staging.commit(as_kept(upload))
+        assert stored.upload.offset == 2 * self.large
+        async with self.open_storage().stage(stored, provisional=True, expected=hint) as staging:
+            await staging.write(last)
+            stored = await staging.commit(as_complete(upload))
+        await self.check_kept(stored.upload, first + second + last)
+
     async def test_what_a_new_upload_abandons_is_gone(self) -> None:
         upload = an_upload()
         async with self.open_storage().begin(upload) as staging:

@@ -15,7 +15,11 @@ from tus_domain import Clock, Storage
 
 PREFIX = "up/"
 UNIT = 16
-"""The size of a part, in bytes. A length that is not known makes them twice as large."""
+"""The size of a part, in bytes. A length that is not known makes them twice as large; bodies that fill none
+of them, smaller.
+"""
+LEAST = UNIT // 2
+"""How small, in bytes."""
 
 
 def open_storage(
@@ -26,7 +30,7 @@ def open_storage(
     clock: Clock | None = None,
 ) -> S3Storage:
     """A node's storage."""
-    sizes = Sizes(part=UNIT, unknown=2 * UNIT, unit=1)
+    sizes = Sizes(part=UNIT, unknown=2 * UNIT, least=LEAST, unit=1)
     return S3Storage(bucket, PREFIX, sizes=sizes, window=3, memory=memory, pauses=pauses, clock=clock)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import define, field
 
-from tests.tus_adapters.s3.adapter import PREFIX, UNIT, clean_up, left_over, open_storage, recorded
+from tests.tus_adapters.s3.adapter import LEAST, PREFIX, UNIT, clean_up, left_over, open_storage, recorded
 from tests.tus_adapters.s3.nodes import ClientBody, Node, Odds, World
 from tests.tus_adapters.s3.oracle import Records, Violation
 from tests.tus_adapters.s3.schedule import repeatable_names, trace_of
@@ -88,7 +88,7 @@ class JoiningSchedule:
         scheduler = Scheduler(random, patience=random.choice([0, 0, 10, 60]), trace=self.trace)
         remove = random.randrange(4) == 0
         policy = Policy(checkpoint_seconds=1e9, lifetime=None, remove_partials=remove)
-        store = self.make_store(least_part=UNIT, page=random.choice([2, 1000]), equal_parts=True)
+        store = self.make_store(least_part=LEAST, page=random.choice([2, 1000]), equal_parts=True)
         opened = partial(self.open_storage, memory=random.choice([2, 4, 20]) * UNIT)
         self.world = World(scheduler, store, Odds(), opened, policy)
         for number in range(random.randint(1, 3)):

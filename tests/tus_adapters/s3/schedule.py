@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from attrs import define, field
 
-from tests.tus_adapters.s3.adapter import PREFIX, UNIT, clean_up, left_over, open_storage, recorded
+from tests.tus_adapters.s3.adapter import LEAST, PREFIX, UNIT, clean_up, left_over, open_storage, recorded
 from tests.tus_adapters.s3.clients import Clients
 from tests.tus_adapters.s3.nodes import Node, Odds, World
 from tests.tus_adapters.s3.oracle import History, Records, Violation
@@ -52,7 +52,7 @@ class Schedule:
             checkpoint_seconds=1e9,
             lifetime=None,
         )
-        store = self.make_store(least_part=UNIT, page=random.choice([2, 1000]))
+        store = self.make_store(least_part=LEAST, page=random.choice([2, 1000]), equal_parts=True)
         opened = partial(self.open_storage, memory=random.choice([2, 4, 20]) * UNIT)
         world = World(scheduler, store, Odds.drawn(random), opened, policy)
         world.begin(random.randint(1, 3))

@@ -24,7 +24,7 @@ PART = 30_000
 
 
 def opened(store: Store, gate: object = None, part: int = PART, clock: Clock | None = None) -> S3Storage:
-    sizes = Sizes(part=part, unknown=2 * part, unit=1)
+    sizes = Sizes(part=part, unknown=2 * part, least=part // 3, unit=1)
     return S3Storage(SimulatedBucket(store, gate), PREFIX, sizes=sizes, pauses=(0, 0), clock=clock)
 
 
@@ -51,7 +51,7 @@ class SimulatedContract(ConcatenationContract, StorageContract):
 
     @pytest.fixture(autouse=True)
     def store(self) -> None:
-        self._store = Store(least_part=PART, page=3, equal_parts=self.equal_parts)
+        self._store = Store(least_part=PART // 3, page=3, equal_parts=self.equal_parts)
 
     def open_storage(self) -> S3Storage:
         return opened(self._store)
@@ -99,7 +99,7 @@ class SimulatedCrash(ConcatenationCrashContract):
 
     @pytest.fixture(autouse=True)
     def store(self) -> None:
-        self._store = Store(least_part=1000, page=3)
+        self._store = Store(least_part=1000 // 3, page=3)
         self._clock = ManualClock()
 
     def open_storage(self) -> S3Storage:
@@ -129,7 +129,7 @@ class SimulatedMachine(StorageMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._store = Store(least_part=100, page=3)
+        self._store = Store(least_part=100 // 3, page=3)
 
     def open_storage(self) -> S3Storage:
         return opened(self._store, part=100)

@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from tests.tus_adapters.s3.adapter import PREFIX
+from tests.tus_adapters.s3.adapter import PREFIX, recorded
 from tests.tus_adapters.s3.joining import join
 from tests.tus_adapters.s3.simulation import Call, Fault, Faults
 from tests.tus_adapters.s3.store import Store
-from tests.tus_adapters.s3.uploading import PART, Node, Pieces
+from tests.tus_adapters.s3.uploading import LEAST, PART, Node, Pieces
 from tus_adapters.ids import random_id
 from tus_adapters.testing.steps import content
 from tus_domain import AppendBody, Checksum, Concatenation, CreateUpload, UploadId
@@ -24,7 +24,7 @@ class Counted:
     """A node whose requests are counted."""
 
     def __init__(self) -> None:
-        self.store = Store(least_part=PART)
+        self.store = Store(least_part=LEAST, equal_parts=True)
         self.faults = Faults()
         self.node = Node(self.store, self.faults)
 
@@ -156,6 +156,43 @@ async def test_small_chunks_are_written_twice_at_most(counted: Counted) -> None:
     assert upload.complete
     sent = sum(call.size for call in counted.calls if not call.key.endswith(".info"))
     assert sent <= 2 * size * chunks
+
+
+@pytest.mark.parametrize(("chunk", "parts"), [(80, 1), (160, 2), (PART, 1), (3 * PART, 3), (250, 5)])
+async def test_chunks_that_say_how_long_they_are_fill_parts(counted: Counted, chunk: int, parts: int) -> None:
+    chunks = 4
+    length = chunks * chunk + 30
+    upload_id = await counted.uploaded(length)
+    for number in range(chunks):
+        counted.reset()
+        data = content(chunk, number)
+        assert (await counted.node.append(upload_id, number * chunk, data, told=True)).offset
+        assert sum(counted.cost) == parts + 3
+        assert sum(call.size for call in counted.calls if not call.key.endswith(".info")) == chunk
+    upload = await counted.node.append(upload_id, chunks * chunk, content(30), told=True)
+    assert upload.complete
+    whole = b"".join(content(chunk, number) for number in range(chunks)) + content(30)
+    assert recorded(counted.store, upload_id) == whole
+
+
+async def test_the_chunk_that_comes_with_the_creation_fills_parts(counted: Counted) -> None:
+    command = CreateUpload(upload_id=random_id(), length=1000, content_length=160)
+    await counted.node.uploads.create(command, Pieces([content(160)]))
+    # The multipart upload, an unborn record with the claim, two parts, and the record.
+    assert counted.cost == (0, 0, 5)
+    assert [call.size for call in counted.calls if call.kind == "put_part"] == [80, 80]
+
+
+async def test_chunks_of_a_resumed_upload_are_written_twice_at_most(counted: Counted) -> None:
+    """They begin and end inside parts."""
+    upload_id, chunk, data = await counted.uploaded(1000), 80, content(1000)
+    await counted.node.append(upload_id, 0, data[:30])
+    for start in range(30, 1000, chunk):
+        upload = await counted.node.append(upload_id, start, data[start : start + chunk], told=True)
+    assert upload.complete
+    sent = sum(call.size for call in counted.calls if not call.key.endswith(".info"))
+    assert sent <= 2 * 1000
+    assert recorded(counted.store, upload_id) == data
 
 
 async def test_a_termination_lists_nothing_but_its_own(counted: Counted) -> None:

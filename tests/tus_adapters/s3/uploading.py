@@ -16,7 +16,11 @@ from tus_adapters.s3 import S3Storage, Sizes
 from tus_domain import AppendBody, CreateUpload, Policy, Upload, UploadId, Uploads
 
 PART = 100
-"""The size of a part, in bytes. A length that is not known makes them twice as large."""
+"""The size of a part, in bytes. A length that is not known makes them twice as large; bodies that say how
+long they are, and fill none of them, smaller.
+"""
+LEAST = 50
+"""How small, in bytes."""
 
 
 @define(eq=False)
@@ -39,7 +43,7 @@ class Node:
     """A server over the store."""
 
     def __init__(self, store: Store, gate: Gate | None = None, *, memory: int = 100 * PART, part: int = PART):
-        sizes = Sizes(part=part, unknown=2 * part, unit=1)
+        sizes = Sizes(part=part, unknown=2 * part, least=LEAST, unit=1)
         self.clock = ManualClock()
         self.storage = S3Storage(
             SimulatedBucket(store, gate), PREFIX, sizes=sizes, memory=memory, pauses=(0, 0), clock=self.clock
@@ -58,6 +62,9 @@ class Node:
         return (await self.uploads.create(CreateUpload(upload_id=random_id(), length=length))).id
 
     async def append(
-        self, upload_id: UploadId, offset: int, *pieces: bytes, length: int | None = None
+        self, upload_id: UploadId, offset: int, *pieces: bytes, length: int | None = None, told: bool = False
     ) -> Upload:
-        return await self.uploads.append(upload_id, AppendBody(offset=offset, length=length), Pieces(pieces))
+        """`told`: the request says how long its body is."""
+        size = sum(map(len, pieces)) if told else None
+        command = AppendBody(offset=offset, length=length, content_length=size)
+        return await self.uploads.append(upload_id, command, Pieces(pieces))
