@@ -65,6 +65,24 @@ async def test_a_client_of_the_applications_stays_as_it_is_for_the_application()
     assert checksums(sent[0]) != []
 
 
+@pytest.mark.parametrize(
+    ("body", "asks"), [(b"", False), (b"a record", False), (bytes(MIB - 1), False), (bytes(MIB), True)]
+)
+def test_what_is_small_is_sent_without_asking(body: bytes, asks: bool) -> None:
+    client, sent = make_client(endpoint_url="http://127.0.0.1:1", **ACCESS), list[bool]()
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        sent.append("expect" in map(str.lower, request.headers))
+        return AWSResponse(request.url, 200, {"ETag": '"e"'}, Empty())
+
+    client.meta.events.register("before-send.s3", answer)
+    client.put_object(Bucket="b", Key="k", Body=body, IfNoneMatch="*")
+    client.upload_part(Bucket="b", Key="k", UploadId="u", PartNumber=2, Body=body)
+    client.create_multipart_upload(Bucket="b", Key="k")
+
+    assert sent == [asks, asks, False]
+
+
 @pytest.mark.parametrize("memory", [-1, 0, 6 * MIB - 1])
 def test_there_is_memory_for_one_part_at_least(memory: int) -> None:
     client = make_client(**ACCESS)

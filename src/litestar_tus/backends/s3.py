@@ -26,12 +26,14 @@ __all__ = ["S3StorageBackend", "StoreUnfitError", "content_disposition", "descri
 
 _LEAST_PART = 5 * 1024 * 1024
 _LARGEST_PART = 5 * 1024 * 1024 * 1024
+_SENT_AT_ONCE = 1024 * 1024
 
 
 def make_client(*, connections: int = 32, **settings: Any) -> Any:
     """A client of boto3's with settings that suit uploads: a pool of ``connections``, retries in the standard
     mode, and an end to waiting, so that a request is given up within some seventy seconds. Checksums only
-    where S3 requires them: the signature proves the bytes, or TLS does.
+    where S3 requires them: the signature proves the bytes, or TLS does. What has less than 1 MiB is sent
+    without first asking whether it may be.
 
     :param settings: further arguments of ``boto3.client``: ``endpoint_url``, ``region_name`` and so on. What
         is not given comes from the environment and its files, as always with boto3.
@@ -50,9 +52,20 @@ def make_client(*, connections: int = 32, **settings: Any) -> Any:
     if given is not None:
         config = cast("Any", config).merge(given)
     try:
-        return cast("Any", boto3).client("s3", config=config, **settings)
+        client = cast("Any", boto3).client("s3", config=config, **settings)
     except BotoCoreError as error:
         raise ValueError(str(error)) from error
+    client.meta.events.register_first("before-send.s3", _send_at_once)
+    return client
+
+
+def _send_at_once(request: Any, **_: object) -> None:
+    """Take boto3's ``Expect: 100-continue`` from what is small. It costs a record a trip to the store and
+    back, and some stores answer it with no 100 where the body is empty, which leaves boto3's connection in
+    disorder.
+    """
+    if int(request.headers.get("Content-Length", 0)) < _SENT_AT_ONCE:
+        request.headers.pop("Expect", None)
 
 
 class S3StorageBackend(S3Storage):

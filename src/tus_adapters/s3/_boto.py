@@ -18,6 +18,8 @@ from tus_adapters.threads import Threads
 
 __all__ = ["BotoBucket"]
 
+_AT_ONCE = 256 * 1024
+"""How many bytes go to a socket in one call, which the client's time-out has to be enough for."""
 _T = TypeVar("_T")
 _BARE: ContextVar[Any] = ContextVar("tus-s3-bare")
 """The settings under which the present call is to be made, if it is one of ours."""
@@ -204,17 +206,18 @@ class _Pieces:
         return self._starts[-1]
 
     def read(self, size: int | None = -1) -> bytes:
-        """What is left of the piece that the position is in, ``size`` bytes at the most; without a size, all
-        that is left.
+        """What is left of the piece that the position is in, as far as it can be sent at once; without a
+        size, all that is left. Unlike a file's, it may be more than ``size``: urllib3 asks for 16 KiB each
+        time, and each time takes the interpreter's lock back from the event loop, where the bytes come from.
         """
         if size is None or size < 0:
-            return b"".join(iter(partial(self.read, len(self)), b""))
+            return b"".join(iter(partial(self.read, 1), b""))
         if self._position >= len(self):
             return b""
         index = bisect_right(self._starts, self._position) - 1
         start = self._position - self._starts[index]
         piece = self._pieces[index]
-        data = piece if start == 0 and size >= len(piece) else piece[start : start + size]
+        data = piece if start == 0 and len(piece) <= _AT_ONCE else piece[start : start + _AT_ONCE]
         self._position += len(data)
         return data
 

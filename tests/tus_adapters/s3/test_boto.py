@@ -8,7 +8,7 @@ from attrs import define, field
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from litestar_tus.backends.s3 import make_client
-from tus_adapters.s3._boto import BotoBucket
+from tus_adapters.s3._boto import BotoBucket, _body
 from tus_adapters.s3._bucket import (
     BucketError,
     MissingError,
@@ -16,6 +16,7 @@ from tus_adapters.s3._bucket import (
     RefusedError,
     UnavailableError,
 )
+from tus_adapters.testing.steps import content
 
 pytestmark = pytest.mark.anyio
 
@@ -124,3 +125,42 @@ async def test_what_the_store_says_is_missing_is(
 @pytest.mark.parametrize(("request_", "code"), [("delete", "NoSuchKey"), ("abort", "NoSuchUpload")])
 async def test_what_is_not_there_is_removed(request_: str, code: str) -> None:
     await REQUESTS[request_](answering(404, error(code)))
+
+
+def received(request: AWSPreparedRequest, size: int) -> list[bytes]:
+    """The pieces in which a request's body goes to the socket, if so many bytes are asked for each time."""
+    return list(iter(lambda: request.body.read(size), b""))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([256_000, 256_000, 77], [256_000, 256_000, 77]),
+        ([1, 0, 300_000, 2], [1, 262_144, 37_856, 2]),  # a time-out is for one of them
+    ],
+)
+async def test_pieces_are_sent_as_they_came(pieces: list[int], expected: list[int]) -> None:
+    """urllib3 asks for 16 KiB at a time, which a call for each of would cost dearly."""
+    bucket, sent = answering(200, b""), list[bytes]()
+    bucket._client.meta.events.register_first(
+        "before-send.s3", lambda request, **_: sent.extend(received(request, 16_384))
+    )
+    data = [content(size, number) for number, size in enumerate(pieces)]
+
+    with pytest.raises(KeyError):  # there is no ETag in the answer
+        await bucket.put_part("k", "u", 1, data)
+
+    assert list(map(len, sent)) == expected
+    assert b"".join(sent) == b"".join(data)
+
+
+async def test_pieces_that_are_sent_again_are_the_same() -> None:
+    """The signature reads them first; and so does whoever tries once more."""
+    body, data = _body([b"one", b"two", b"three"]), b"onetwothree"
+    assert body.read() == data
+    assert body.read(5) == b""
+    assert body.seek(4) == body.tell() == 4
+    assert (body.read(1), body.read(1)) == (b"wo", b"three")
+    assert body.seek(0, 2) == len(body) == len(data)
+    body.seek(0)
+    assert body.read(None) == data
