@@ -40,7 +40,7 @@ export TUS_TEST_NODE_MODULES = $(CURDIR)/.cache/clients/node_modules
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser test-nginx require-nginx require-chromium test-rgw soak model check format mutants bench bench-s3 clean
+.PHONY: help serve test test-browser test-nginx require-nginx require-chromium test-rgw soak model check docs format mutants bench bench-s3 clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -102,6 +102,12 @@ check: .venv/.dev ## Run the linters, both type checkers, the import contracts a
 	$(VENV)/lint-imports --no-logo
 	$(VENV)/python tests/house/check_links.py
 
+docs: .venv/.docs ## Build the guide into .cache/docs, warnings as errors, and look for what is wrong with it
+	@rm -rf .cache/docs
+	$(VENV)/sphinx-build -c docs -d .cache/docs-read --fresh-env --quiet --fail-on-warning --keep-going . .cache/docs
+	$(VENV)/python tests/house/check_site.py .cache/docs
+	@echo "Open .cache/docs/index.html"
+
 format: .venv/.dev ## Format the code and sort its imports
 	$(VENV)/ruff check --select I --fix
 	$(VENV)/ruff format
@@ -149,6 +155,11 @@ clean: ## Remove environments, caches and builds; ./uploads stays
 .venv/.browser: .venv/.dev
 	@echo "Installing the browser tests' tools into .venv"
 	@$(PIP) $(INSTALL) --group browser
+	@touch $@
+
+.venv/.docs: .venv/.dev
+	@echo "Installing the guide's tools into .venv"
+	@$(PIP) $(INSTALL) --group docs
 	@touch $@
 
 .venv/.mutants: .venv/.dev

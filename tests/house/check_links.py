@@ -150,7 +150,7 @@ def documents() -> list[Path]:
     return [
         ROOT / "README.md",
         *sorted({ROOT / "architecture/README.md", *(ROOT / "architecture").rglob("*.md")}),
-        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted({ROOT / "docs/index.md", *(ROOT / "docs").rglob("*.md")}),
     ]
 
 

@@ -1,0 +1,90 @@
+"""How the guide is built: `make docs`.
+
+The root of the build is the project's, so that the guide and `architecture/` can refer to each other by the
+same relative links that work in a checkout. Nothing is fetched, neither when it is built nor when it is read.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed
+from typing import Any
+
+import click
+from attrs import NOTHING, Factory, fields_dict
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+
+from litestar_tus import TUSConfig
+from litestar_tus.cli import main as command
+
+project = "litestar-tus"
+author = "The litestar-tus authors"
+copyright = author  # noqa: A001 - Sphinx's name for it
+version = release = installed("litestar-tus")
+
+root_doc = "docs/index"
+include_patterns = ["docs/**", "architecture/**"]
+exclude_patterns = [".*", "build", "dist", "mutants", "node_modules", "src", "tests", "uploads"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton"]
+
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # a page of decisions may begin where it likes
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+toc_object_entries_show_parents = "hide"
+
+html_theme = "shibuya"
+html_title = "litestar-tus"
+html_baseurl = ""
+html_copy_source = False
+html_show_sourcelink = False
+html_extra_path = ["_site"]  # sends whoever opens the site's root to the guide
+templates_path = ["_templates"]  # without the fonts that the theme would have a reader's browser fetch
+html_theme_options = {
+    "accent_color": "blue",
+    "show_ai_links": False,
+    "globaltoc_expand_depth": 1,
+    "nav_links": [
+        {"title": "Configuration", "url": "docs/configuration"},
+        {"title": "Architecture", "url": "docs/inside"},
+    ],
+}
+
+
+def _no_signature(_app: Sphinx, _what: str, _name: str, obj: Any, *_: Any) -> tuple[str, None] | None:
+    """Fifty fields in one line are no help; each has an entry of its own."""
+    return ("", None) if obj is TUSConfig else None
+
+
+def _with_default(_app: Sphinx, _what: str, name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    """A field's default is nowhere in its docstring."""
+    owner, _, field = name.rpartition(".")
+    if owner != "litestar_tus.TUSConfig" or field not in fields_dict(TUSConfig):
+        return
+    default = fields_dict(TUSConfig)[field].default
+    if default is NOTHING:
+        return
+    if isinstance(default, Factory):
+        default = default.factory()
+    shown = "all of them" if field == "extensions" else f"``{default!r}``"
+    lines += ["", f"Default: {shown}."]
+
+
+def _show_defaults(command: click.Command) -> None:
+    """`--help` does, because of the command's context; sphinx-click asks each option."""
+    if command.context_settings.get("show_default"):
+        for option in command.params:
+            if isinstance(option, click.Option) and option.show_default is None:
+                option.show_default = option.to_info_dict()["default"] is not None
+    for inner in getattr(command, "commands", {}).values():
+        _show_defaults(inner)
+
+
+def setup(app: Sphinx) -> None:
+    """Sphinx calls this."""
+    _show_defaults(command)
+    app.add_lexer("mermaid", TextLexer)
+    app.connect("autodoc-process-signature", _no_signature)
+    app.connect("autodoc-process-docstring", _with_default)
