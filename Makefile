@@ -26,7 +26,7 @@ WHOLE_SAID = all tests$(if $(WHOLE), but those for root)
 # What other versions leave out: rules of the sources, real clients, real servers, builds, documents, the benchmark's own
 # tests and crashes between two system calls do not depend on the version, and take most of the time; trio is tested on
 # one, too.
-LESS = --ignore=tests/tus_adapters/test_files_crash.py --ignore=tests/tus_adapters/test_files_full.py --ignore=tests/architecture --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/house -m "not packaging and not root and not servers and not slow" -k "not trio"
+LESS = --ignore=tests/tus_adapters/test_files_crash.py --ignore=tests/tus_adapters/test_files_full.py --ignore=tests/architecture --ignore=tests/benchmarks --ignore=tests/clients --ignore=tests/docs --ignore=tests/house -m "not packaging and not root and not servers and not slow" -k "not trio"
 # More than there are processors, usually: tests wait more than they compute. In the order of tests/conftest.py.
 PARALLEL = -n 4 --dist loadfile --no-loadscope-reorder
 LESS_SAID = all but architecture, benchmarks, clients, crashes on files, documents, packaging, root, servers, slow tests and trio
