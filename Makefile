@@ -40,7 +40,7 @@ export TUS_TEST_NODE_MODULES = $(CURDIR)/.cache/clients/node_modules
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-browser test-nginx require-nginx require-chromium test-rgw soak model check docs format mutants bench bench-s3 clean
+.PHONY: help serve test test-browser test-nginx test-guide require-curl require-nginx require-chromium test-rgw soak model check docs format mutants bench bench-s3 clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -69,12 +69,21 @@ test: .venv/.dev .cache/clients/.installed ## Run all tests but the browser's; a
 test-browser: require-chromium .venv/.browser .cache/clients/.installed ## Run the tests of the upload page, and of other sites' pages, in an installed Chromium
 	TUS_TEST_CHROMIUM="$(CHROMIUM)" $(VENV)/python -m pytest -n 4 tests/browser $(PYTEST_ARGS)
 
-test-nginx: require-nginx .venv/.dev .cache/clients/.installed ## Run the README's configuration of nginx, and uploads through it
+test-nginx: require-nginx .venv/.dev .cache/clients/.installed ## Run the guide's configuration of nginx, and uploads through it
 	$(VENV)/python -m pytest tests/nginx $(PYTEST_ARGS)
+
+test-guide: require-nginx require-curl .venv/.dev .cache/clients/.installed ## Follow the guide: its first steps, and its way to production
+	$(VENV)/python -m pytest tests/guide $(PYTEST_ARGS)
+
+require-curl:
+	@if ! command -v curl >/dev/null; then \
+		echo "make test-guide needs curl, and there is none. Get it with: apt-get install curl" >&2; \
+		exit 1; \
+	fi
 
 require-nginx:
 	@if ! command -v nginx >/dev/null && [ ! -x /usr/sbin/nginx ]; then \
-		echo "make test-nginx needs nginx, and none is installed. Get one with: apt-get install nginx" >&2; \
+		echo "make $(MAKECMDGOALS) needs nginx, and none is installed. Get one with: apt-get install nginx" >&2; \
 		exit 1; \
 	fi
 

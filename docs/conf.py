@@ -45,9 +45,11 @@ templates_path = ["_templates"]  # without the fonts that the theme would have a
 html_theme_options = {
     "accent_color": "blue",
     "show_ai_links": False,
-    "globaltoc_expand_depth": 1,
+    "globaltoc_expand_depth": 0,
     "nav_links": [
+        {"title": "Start", "url": "docs/start"},
         {"title": "Configuration", "url": "docs/configuration"},
+        {"title": "Deployment", "url": "docs/deployment"},
         {"title": "Architecture", "url": "docs/inside"},
     ],
 }

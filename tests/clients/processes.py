@@ -80,6 +80,7 @@ class Server:
     log: Path
     probe: tuple[str, str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = ROOT
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -102,7 +103,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=ROOT,
+                cwd=self.cwd,
                 env={**clean, **self.environment},
                 start_new_session=True,  # so that `kill` reaches its workers
             )

@@ -85,6 +85,13 @@ def _shell(text: str, directory: Path) -> None:
             run_line(line, directory)
 
 
+def _bash(text: str, directory: Path) -> None:
+    """A script, only read here. `tests/guide` runs those of the pages that it follows."""
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise BlockError(done.stderr)
+
+
 def _console(text: str, directory: Path) -> None:
     """Lines after a prompt are commands; the others, their output, are not compared."""
     commands = [line.removeprefix("$ ") for line in _joined(text.splitlines()) if line.startswith("$ ")]
@@ -155,7 +162,7 @@ def _text(text: str, directory: Path) -> None:
 
 
 KINDS: dict[str, Callable[[str, Path], None]] = {
-    "bash": _shell,
+    "bash": _bash,
     "console": _console,
     "http": _http,
     "javascript": _javascript,

@@ -1,8 +1,9 @@
 """Proves the commands that a document tells its readers to type.
 
 `make` must know the targets and `pip` the extras; what is ours is run. A server is started as written, but on
-a free port of this machine, must answer a request, and must end well when told to. A command that nothing
-here can prove is an error, not a pass.
+a free port of this machine, must answer a request, and must end well when told to. Where the application
+stores in a bucket, there is a store that has it. A command that nothing here can prove is an error, not a
+pass, unless it is one of those that `NOT_RUN` gives a reason for.
 """
 
 import os
@@ -45,9 +46,11 @@ def run_line(line: str, directory: Path) -> None:
             del words[0]
         if words[:3] == ["python", "-m", "pip"]:
             del words[:2]
-        if not words or words[0] not in COMMANDS:
+        name = Path(words[0]).name if words else ""
+        if name in COMMANDS:
+            COMMANDS[name](words[1:], directory, variables)
+        elif name not in NOT_RUN:
             raise BlockError(f"nothing can prove the command: {line}")
-        COMMANDS[words[0]](words[1:], directory, variables)
 
 
 def _commands(line: str) -> Iterator[list[str]]:
@@ -112,11 +115,21 @@ def _ours(words: Sequence[str], directory: Path, variables: dict[str, str]) -> N
         with _store(words, directory) as reached:
             _serve(command, directory, reached | variables)
         return
-    environment = os.environ | variables
+    _finish([program, *words], directory, variables)
+
+
+def _litestar(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
+    with _store(words, directory) as reached:
+        _finish(
+            [str(BIN / "litestar"), *words], directory, {"PYTHONPATH": str(directory)} | reached | variables
+        )
+
+
+def _finish(command: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
     done = subprocess.run(
-        [program, *words],
+        command,
         cwd=directory,
-        env=environment,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -128,14 +141,19 @@ def _ours(words: Sequence[str], directory: Path, variables: dict[str, str]) -> N
 
 @contextmanager
 def _store(words: Sequence[str], directory: Path) -> Iterator[dict[str, str]]:
-    """A store with the bucket that the words name, if they do, and the variables that lead there."""
-    if "--s3-bucket" not in words:
+    """A store with the bucket that the words name, or the application, and the variables that lead there."""
+    app = directory / "app.py"
+    if "--s3-bucket" in words:
+        bucket = words[words.index("--s3-bucket") + 1]
+    elif any("app:app" in word for word in words) and "S3StorageBackend(" in (text := app.read_text("utf-8")):
+        bucket = re.findall(r'bucket="([^"]+)"', text)[0]
+    else:
         yield {}
         return
     place = directory / "store"
     place.mkdir(exist_ok=True)
     with ministack(place) as store:
-        store.client().create_bucket(Bucket=words[words.index("--s3-bucket") + 1])
+        store.client().create_bucket(Bucket=bucket)
         yield {
             "AWS_ENDPOINT_URL_S3": store.endpoint,
             "AWS_ACCESS_KEY_ID": store.access_key,
@@ -154,8 +172,9 @@ def inside(words: Sequence[str], directory: Path) -> list[str]:
 
 def _asgi(*end: str) -> Callable[[Sequence[str], Path, dict[str, str]], None]:
     def run(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
-        name = end[0]
-        _serve([str(BIN / name), *words, *end[1:]], directory, {"PYTHONPATH": str(directory)} | variables)
+        command = [str(BIN / end[0]), *words, *end[1:]]
+        with _store(words, directory) as reached:
+            _serve(command, directory, {"PYTHONPATH": str(directory)} | reached | variables)
 
     return run
 
@@ -229,8 +248,20 @@ def _free_port() -> int:
 COMMANDS: dict[str, Callable[[Sequence[str], Path, dict[str, str]], None]] = {
     "granian": _asgi("granian", "--host", "127.0.0.1", "--port"),
     "hypercorn": _asgi("hypercorn", "--bind", "127.0.0.1:"),
+    "litestar": _litestar,
     "litestar-tus": _ours,
     "make": _make,
     "pip": _pip,
     "uvicorn": _asgi("uvicorn", "--host", "127.0.0.1", "--port"),
+}
+
+# What is written in the documents and not run here, and why.
+NOT_RUN: dict[str, str] = {
+    "docker": "wants a daemon and a registry; what the Dockerfile does is tried in tests/docs/test_deploy.py",
+    "install": "writes to the system's directories",
+    "kubectl": "wants a cluster; what the manifests say is tried in tests/docs/test_deploy.py",
+    "node": "wants a server to upload to; tests/guide runs it",
+    "npm": "fetches from the network; `make` installs the same package for the tests",
+    "python3": "makes a virtual environment outside of the project, as `make` does inside",
+    "systemctl": "wants systemd; what the unit says is tried in tests/docs/test_deploy.py",
 }

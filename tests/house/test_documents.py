@@ -16,6 +16,8 @@ BLOCKS = {
     )
     for document in DOCUMENTS
 }
+# Pages that tests/guide follows: it runs their `bash` blocks, which are only read here.
+FOLLOWED = {"docs/start.md"}
 ALL = [(document, block) for document, found in BLOCKS.items() for block in found]
 
 pytestmark = pytest.mark.servers
@@ -47,3 +49,7 @@ def test_the_readme_shows_the_two_commands_first_and_then_python() -> None:
     assert "make serve" in "".join(block.text for block in found[:2])
     assert "make test" in "".join(block.text for block in found[:2])
     assert any(block.language == "python" for block in found)
+
+
+def test_scripts_are_on_pages_that_are_followed() -> None:
+    assert {document for document, block in ALL if block.language == "bash"} == FOLLOWED

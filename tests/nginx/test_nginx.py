@@ -1,8 +1,5 @@
-"""Through nginx, configured as in the README: uploads in pieces, broken off and resumed; downloads."""
+"""Through nginx, configured as in the guide: uploads in pieces, broken off and resumed; downloads."""
 
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,36 +9,15 @@ from random import Random
 
 import pytest
 
-from tests.architecture.sources import ROOT
 from tests.clients.conftest import _no_proxy, file_of, tus_js_client
 from tests.clients.peer import TUS, append, append_in_part, ask, create
-from tests.clients.processes import MIB, Client, Server, digest, free_port, standalone
-from tests.house.blocks import blocks
+from tests.clients.processes import MIB, Client, Server, digest, standalone
+from tests.nginx.proxy import proxy
 
 __all__ = ["_no_proxy", "file_of", "tus_js_client"]
 
 SIZE = 8 * MIB
 DATA = Random(0).randbytes(SIZE)
-MISSING = (
-    "These tests need nginx, and none was found. On Debian: apt-get install --no-install-recommends nginx"
-)
-AROUND = """
-daemon off;
-worker_processes 1;
-pid {root}/nginx.pid;
-error_log stderr;
-{user}
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {root}/body;
-    proxy_temp_path {root}/proxy;
-    fastcgi_temp_path {root}/fastcgi;
-    uwsgi_temp_path {root}/uwsgi;
-    scgi_temp_path {root}/scgi;
-    {site}
-}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -55,31 +31,8 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def nginx(backend: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """nginx on a free port, with nothing of the README's changed but the two ports."""
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    if not Path(program).exists():
-        pytest.fail(MISSING, pytrace=False)
-    root = tmp_path_factory.mktemp("nginx")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (site,) = [block.text for block in blocks(readme) if block.language == "nginx"]
-    port = free_port()
-    for line, changed in [
-        ("listen 80;", f"listen 127.0.0.1:{port};"),
-        ("proxy_pass http://127.0.0.1:8000;", f"proxy_pass http://127.0.0.1:{backend.port};"),
-    ]:
-        assert site.count(line) == 1
-        site = site.replace(line, changed)
-    configuration = root / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""
-    configuration.write_text(AROUND.format(root=root, site=site, user=user))
-    server = Server(
-        command=[program, "-e", "stderr", "-p", str(root), "-c", str(configuration)],
-        port=port,
-        directory=backend.directory,
-        log=root / "nginx.log",
-        probe=("OPTIONS", "/files/"),
-    )
-    subprocess.run([*server.command, "-t"], check=True, capture_output=True, timeout=15)
+    """nginx with the guide's configuration, before the standalone server."""
+    server = proxy(tmp_path_factory.mktemp("nginx"), backend)
     server.start()
     yield server
     server.terminate(within=15)
@@ -153,7 +106,7 @@ def test_refusals_come_through(nginx: Server) -> None:
 
 def test_a_large_body_that_is_refused_changes_nothing(nginx: Server, backend: Server) -> None:
     """The server closes the connection, not to have to read the rest. nginx, which still writes, may then
-    say 502 without a look at the answer, or pass on no more of it than the head; the README warns of it.
+    say 502 without a look at the answer, or pass on no more of it than the head; the guide warns of it.
     """
     url = create(nginx.endpoint, SIZE)
 

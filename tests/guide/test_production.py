@@ -1,0 +1,186 @@
+"""The page on deployment, followed: workers on a bucket, behind nginx, one killed; clean-up beside them."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from pathlib import Path
+from random import Random
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.clients.conftest import _no_proxy, tus_js_client
+from tests.clients.peer import append, append_in_part, ask, create
+from tests.clients.processes import MIB, Client, Server, free_port
+from tests.guide.site import command, page, server
+from tests.nginx.proxy import changed, checked, configuration, proxy
+from tests.tus_adapters.s3.servers import ministack
+
+__all__ = ["_no_proxy", "tus_js_client"]
+
+PAGE = page("deployment.md")
+SIZE = 20 * MIB
+DATA = Random(0).randbytes(SIZE)
+PATIENCE = 60.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("production")
+    source = next(block.text for block in PAGE if block.text.startswith("# app.py"))
+    (directory / "app.py").write_text(source)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    with ministack(tmp_path_factory.mktemp("store")) as store:
+        store.client().create_bucket(Bucket="my-bucket")
+        yield {
+            "AWS_ENDPOINT_URL_S3": store.endpoint,
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+        }
+
+
+@pytest.fixture(scope="module")
+def workers(directory: Path, credentials: Mapping[str, str]) -> Iterator[Server]:
+    line = command(PAGE, "MALLOC_ARENA_MAX=2 uvicorn")
+    started = server(line, directory, {**credentials, "PYTHONUNBUFFERED": "1"})
+    started.start()
+    yield started
+    started.terminate(within=30)
+
+
+@pytest.fixture(scope="module")
+def site(workers: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = proxy(tmp_path_factory.mktemp("nginx"), workers)
+    started.start()
+    yield started
+    started.terminate(within=15)
+
+
+def operator(directory: Path, credentials: Mapping[str, str], line: str) -> str:
+    """What a line of the page prints that an operator types beside the servers."""
+    words = shlex.split(line)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name(words[0])), *words[1:]],
+        cwd=directory,
+        env={**os.environ, **credentials, "PYTHONPATH": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in tasks.split()]
+
+
+def offset_of(url: str) -> int:
+    """The offset, once there is a worker again to tell it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            answer = ask("HEAD", url)
+            if answer.status == 200:
+                return answer.offset
+            assert answer.status in (502, 504)
+        except (OSError, HTTPException):
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_real_client_uploads_and_the_application_hears_once(
+    site: Server, workers: Server, tus_js_client: Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(DATA)
+
+    options = {"endpoint": site.endpoint, "chunkSize": 6 * MIB, "metadata": {"filename": "a.bin"}}
+    report = tus_js_client.run({"file": str(file), "options": options})
+
+    assert ask("GET", report["url"], {}).body == DATA
+    told = f"upload {report['url'].rpartition('/')[2]} is complete: {SIZE} bytes"
+    deadline = time.monotonic() + PATIENCE
+    while told not in workers.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert workers.log.read_text().count(told) == 1
+
+
+def test_an_upload_survives_the_workers(site: Server, workers: Server) -> None:
+    """Whichever of them had it: all are killed."""
+    url = create(site.endpoint, SIZE)
+    assert append(url, 0, DATA[: 6 * MIB]).status == 204
+    peer = append_in_part(url, 6 * MIB, SIZE - 6 * MIB, DATA[6 * MIB : 12 * MIB])
+    assert workers.process is not None
+    for child in children(workers.process.pid):
+        os.kill(child, signal.SIGKILL)
+    peer.close()
+
+    kept = offset_of(url)
+    assert kept >= 6 * MIB
+    assert append(url, kept, DATA[kept:]).status == 204
+    assert ask("GET", url, {}).body == DATA
+
+
+def test_an_operator_sees_and_sweeps(site: Server, directory: Path, credentials: Mapping[str, str]) -> None:
+    url = create(site.endpoint, SIZE)
+
+    listed = operator(directory, credentials, command(PAGE, "litestar --app app:app tus list"))
+    operator(directory, credentials, command(PAGE, "litestar --app app:app tus sweep"))
+
+    assert url.rpartition("/")[2] in listed
+    assert ask("HEAD", url).status == 200
+
+
+def test_what_the_bucket_needs_is_printed(directory: Path) -> None:
+    for what in ("policy", "lifecycle"):
+        assert json.loads(operator(directory, {}, command(PAGE, f"litestar-tus s3 {what}")))
+
+
+def test_nginx_takes_the_page_s_server(tmp_path: Path) -> None:
+    """With a certificate made for it, and the other page's `location` included."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    _self_signed(key, certificate)
+    location = configuration("proxies.md")
+    location = location[location.index("location") : location.rindex("}")]
+    (tmp_path / "uploads.conf").write_text(location)
+
+    site = changed(
+        configuration("deployment.md"),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{free_port()} ssl;"),
+        ("/etc/ssl/uploads.example.com.pem", str(certificate)),
+        ("/etc/ssl/uploads.example.com.key", str(key)),
+        ("/etc/nginx/uploads.conf", str(tmp_path / "uploads.conf")),
+    )
+    checked(tmp_path, site)
+
+
+def _self_signed(key_file: Path, certificate_file: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "uploads.example.com")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(datetime.now(UTC))
+    certificate = builder.not_valid_after(datetime.now(UTC) + timedelta(days=1)).sign(key, hashes.SHA256())
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
