@@ -61,7 +61,13 @@ class SqliteStorage:
             full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
             raise StorageFullError if full else StorageError from error
 
-    def begin(self, upload: Upload, /) -> AbstractAsyncContextManager["SqliteStaging"]:
+    def begin(
+        self,
+        upload: Upload,
+        /,
+        *,
+        expected: int | None = None,  # noqa: ARG002 - nothing is prepared
+    ) -> AbstractAsyncContextManager["SqliteStaging"]:
         """Stage a new upload."""
         return self._staged(upload.id, None)
 
@@ -71,6 +77,7 @@ class SqliteStorage:
         /,
         *,
         provisional: bool = False,  # noqa: ARG002 - no bytes are ever recovered
+        expected: int | None = None,  # noqa: ARG002 - the same
     ) -> AbstractAsyncContextManager["SqliteStaging"]:
         """Stage more bytes for an existing upload."""
         return self._staged(base.upload.id, base)
