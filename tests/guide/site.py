@@ -22,7 +22,8 @@ def page(name: str) -> list[Block]:
 
 def command(found: list[Block], beginning: str) -> str:
     """The one command of the page that begins so."""
-    lines = [line for block in found if block.language == "sh" for line in block.text.splitlines()]
+    text = "".join(block.text for block in found if block.language == "sh")
+    lines = text.replace("\\\n", " ").splitlines()
     (line,) = [line for line in lines if line.startswith(beginning)]
     return line
 
