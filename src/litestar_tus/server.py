@@ -17,18 +17,19 @@ from pathlib import Path
 
 import anyio
 import click
+import httptools  # noqa: F401 # pyright: ignore[reportUnusedImport] - else uvicorn takes another parser
 import uvicorn
 from attrs import field, frozen
 from litestar import Litestar, MediaType, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from litestar_tus._place import Place
 from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend
 from litestar_tus.config import TUSConfig
 from litestar_tus.plugin import TUSPlugin
+from litestar_tus.uvicorn import Protocol
 from tus_domain import Storage, Uploads
 
 __all__ = ["Settings", "StartError", "build", "run"]
@@ -139,7 +140,7 @@ def run(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http=HttpToolsProtocol,
+        http=Protocol,
         ws="none",
         root_path=settings.root_path,
         # uvicorn's own reading of them would put the client in the place of the proxy that is to be trusted.

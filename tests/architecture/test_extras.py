@@ -27,7 +27,9 @@ NOT_INSTALLED = frozenset(
 NEEDS_AN_EXTRA = {
     "litestar_tus.backends.s3": "s3",
     "litestar_tus.backends.s3_admin": "s3",
+    "litestar_tus._pulling": "server",
     "litestar_tus.server": "server",
+    "litestar_tus.uvicorn": "server",
     "tus_adapters.s3": "s3",
     "tus_adapters.testing": "testing",
 }

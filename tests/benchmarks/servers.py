@@ -119,8 +119,10 @@ def _tus_node(place: Place) -> list[str]:
     return [installs.node(), str(script), str(place.directory), HOST, str(place.port)]
 
 
-def _uvicorn(python: Callable[[Place], str], app: str, loop: str = "uvloop") -> Callable[[Place], list[str]]:
-    options = ["--http", "httptools", "--loop", loop, "--no-access-log", "--log-level", "warning"]
+def _uvicorn(
+    python: Callable[[Place], str], app: str, loop: str = "uvloop", http: str = "httptools"
+) -> Callable[[Place], list[str]]:
+    options = ["--http", http, "--loop", loop, "--no-access-log", "--log-level", "warning"]
     return lambda place: [python(place), "-m", "uvicorn", app, *_listen(place), *options]
 
 
@@ -169,6 +171,12 @@ SERVERS = {
             "uvicorn-malloc",
             "our plugin under uvicorn, uvloop, malloc told to keep its memory",
             _uvicorn(_here, "litestar_app:app"),
+            environment=tuple(TUNED_MALLOC.items()),
+        ),
+        Server(
+            "uvicorn-pulling",
+            "the same, with our protocol of uvicorn",
+            _uvicorn(_here, "litestar_app:app", http="litestar_tus.uvicorn:Protocol"),
             environment=tuple(TUNED_MALLOC.items()),
         ),
         Server(

@@ -160,6 +160,10 @@ def standalone(root: Path, *options: str) -> Server:
 # `{port}` and `{grace}` are filled in; `APP` stands for the application of `app.py`.
 ASGI_SERVERS = {
     "uvicorn": "uvicorn APP --host 127.0.0.1 --port {port} --timeout-graceful-shutdown {grace}",
+    "uvicorn-pulling": (
+        "uvicorn APP --http litestar_tus.uvicorn:Protocol --host 127.0.0.1 --port {port} "
+        "--timeout-graceful-shutdown {grace}"
+    ),
     "granian": "granian APP --interface asgi --host 127.0.0.1 --port {port} --workers-kill-timeout {grace}",
     "hypercorn-asyncio": "hypercorn APP --bind 127.0.0.1:{port} --graceful-timeout {grace} -k asyncio",
     "hypercorn-trio": "hypercorn APP --bind 127.0.0.1:{port} --graceful-timeout {grace} -k trio",

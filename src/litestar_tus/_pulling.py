@@ -1,0 +1,209 @@
+"""Pulling: a large body is read from its socket when the application asks for more of it.
+
+uvicorn's own way is to be called for what came. A body's bytes go from the kernel into the loop's buffer,
+from there into bytes, through the parser into other bytes, into a bytearray and out of it, at most 256,000 at
+a time (uvloop); and for each of these pieces reading is paused and resumed, and a task woken.
+
+Here the parser sees the head of a request and what came with it. From there to the end of the body, which is
+known from Content-Length, nothing has to be parsed, and there are two ways to go. As long as the application
+waits for the client, the loop calls as before. Once the client is ahead, reading is paused, as uvicorn does
+it (``FlowControl``); but then it stays paused, and ``receive`` takes the next bytes from the socket, up to a
+mebibyte, straight into the ``bytes`` that it gives out. When none are there, reading is resumed, and the loop
+calls again. So one of the two reads at a time, and nobody reads beyond the body: what is behind it is the
+parser's. That is a new one, since the old one still waits for a body that it has not seen.
+
+The rest is uvicorn's. What is used of its inside is looked at first (``unexpected``).
+"""
+
+from __future__ import annotations
+
+import os
+from asyncio import sleep
+from functools import partial
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+__all__ = ["PullingProtocol", "unexpected"]
+
+LARGE = 256 * 1024
+"""Bytes that a body has to have. Smaller ones are one piece, or two, in any way."""
+PIECE = 1024 * 1024
+"""Bytes that are pulled at a time, at the most."""
+
+_METHODS = frozenset({"PATCH", "POST", "PUT"})
+# Theirs is known: what they have is in the kernel, and once paused they do not read.
+_LOOPS = frozenset({"asyncio.selector_events", "uvloop.loop"})
+
+
+class PullingProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, but for large bodies of a known length on a socket without TLS."""
+
+    _left = 0
+    """How many bytes of a large body are to come. While there are any, the parser is not asked."""
+
+    def on_headers_complete(self) -> None:
+        """A request begins."""
+        super().on_headers_complete()
+        length = 0
+        if self.scope["method"] in _METHODS and self.scheme == "http" and not self.parser.should_upgrade():
+            length = _length(self.headers)
+        if length >= LARGE and type(self.transport).__module__ in _LOOPS:
+            self._left = length
+            cycle: Any = self.cycle  # its class has this as a method, and there is no other way in
+            cycle.receive = partial(self._receive, cycle)
+
+    def on_body(self, body: bytes) -> None:
+        """Bytes of a body came with its head."""
+        if self._left:
+            self._left -= len(body)
+        super().on_body(body)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if not self._left:
+            super().data_received(data)
+            return
+        self._unset_keepalive_if_required()
+        rest = data[self._left :]
+        self._push(data[: self._left] if rest else data)
+        if rest:
+            self.data_received(rest)
+
+    def _push(self, data: bytes) -> None:
+        """Do with bytes of the body what ``on_body`` and ``on_message_complete`` do, without a copy."""
+        cycle: Any = self.cycle  # its body is bytes or a bytearray, in different versions
+        self._left -= len(data)
+        if not cycle.response_complete:
+            cycle.body = cycle.body + data if cycle.body else data
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
+        if not self._left:
+            self.on_message_complete()
+            self._renew_parser()
+
+    async def _receive(self, cycle: Any) -> Any:
+        """The next message of a large body."""
+        if self._is_ahead(cycle):
+            if cycle.body:
+                cycle.message_event.clear()
+                return _emptied(cycle)
+            await sleep(0)  # so that others have their turn, and more bytes the time to come
+            if self._is_ahead(cycle) and (data := self._pulled()):
+                cycle.more_body = self._left > 0
+                return _message(data, more=cycle.more_body)
+        message = await RequestResponseCycle.receive(cycle)
+        if message["type"] == "http.disconnect" and cycle.body and not cycle.response_complete:
+            return _emptied(cycle)  # it came before the connection was lost
+        return message
+
+    def _is_ahead(self, cycle: Any) -> bool:
+        """Whether the client is, so that reading is paused in the middle of this request's body."""
+        return (
+            self._left > 0
+            and self.cycle is cycle
+            and self.flow.read_paused
+            and not (cycle.disconnected or cycle.response_complete or cycle.waiting_for_100_continue)
+            and not self.transport.is_closing()  # from then on, the descriptor may be another connection's
+        )
+
+    def _pulled(self) -> bytes:
+        """What is there of the body; nothing at its end, or if the connection is lost: the loop will see."""
+        descriptor: int = self.transport.get_extra_info("socket").fileno()
+        try:
+            data = os.read(descriptor, min(self._left, PIECE))
+        except OSError:
+            return b""
+        self._left -= len(data)
+        if not self._left:
+            self._renew_parser()
+            self.flow.resume_reading()
+        return data
+
+    def _renew_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn does it, for what a client sends behind a request that said "Connection: close".
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+
+def _length(headers: list[tuple[bytes, bytes]]) -> int:
+    """The length of the body, if it is known for sure; else 0."""
+    found = [header for header in headers if header[0] in (b"content-length", b"transfer-encoding")]
+    if len(found) != 1:
+        return 0
+    ((name, value),) = found
+    certain = name == b"content-length" and value.isdigit() and len(value) <= 18
+    return int(value) if certain else 0
+
+
+def _message(body: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def _emptied(cycle: Any) -> dict[str, Any]:
+    body, cycle.body = bytes(cycle.body), b""
+    return _message(body, more=cycle.more_body)
+
+
+_P, _C = HttpToolsProtocol, RequestResponseCycle
+_EXACTLY: tuple[tuple[type, str, set[str]], ...] = (
+    (
+        _P,
+        "on_body",
+        {
+            *("HIGH_WATER_LIMIT", "_should_upgrade", "body", "cycle", "flow", "len", "message_event"),
+            *("parser", "pause_reading", "response_complete", "set", "should_upgrade"),
+        },
+    ),
+    (
+        _P,
+        "on_message_complete",
+        {
+            *("_should_upgrade", "cycle", "message_event", "more_body", "parser", "response_complete"),
+            *("set", "should_upgrade"),
+        },
+    ),
+    (
+        _C,
+        "receive",
+        {
+            *("body", "clear", "disconnected", "flow", "is_closing", "message_event", "more_body"),
+            *("response_complete", "resume_reading", "transport", "wait", "waiting_for_100_continue"),
+            "write",
+        },
+    ),
+    (FlowControl, "pause_reading", {"_transport", "pause_reading", "read_paused"}),
+    (FlowControl, "resume_reading", {"_transport", "read_paused", "resume_reading"}),
+)
+"""The names that those methods of uvicorn use which are repeated here, or relied upon."""
+_AMONG_OTHERS: tuple[tuple[type, str, set[str]], ...] = (
+    (_P, "__init__", {"HttpRequestParser", "parser"}),
+    (_P, "data_received", {"_unset_keepalive_if_required", "feed_data", "parser"}),
+    (_P, "on_headers_complete", {"RequestResponseCycle", "cycle", "scope", "transport"}),
+    (_P, "on_response_complete", {"flow", "resume_reading"}),
+    (_P, "connection_lost", {"cycle", "disconnected", "message_event"}),
+    (_C, "run_asgi", {"receive"}),
+)
+_EITHER_WAY = {"bytes", "bytearray"}  # in which a cycle keeps what came
+
+
+def unexpected() -> str | None:
+    """What of uvicorn and httptools is not as it is expected here; ``None``: all is as in the releases that
+    this was written for.
+    """
+    for owner, name, names in _EXACTLY:
+        if _names(owner, name) - _EITHER_WAY != names:
+            return f"{owner.__name__}.{name}"
+    for owner, name, names in _AMONG_OTHERS:
+        if not names <= _names(owner, name):
+            return f"{owner.__name__}.{name}"
+    if not hasattr(httptools.HttpRequestParser, "set_dangerous_leniencies"):
+        return "HttpRequestParser"
+    return None
+
+
+def _names(owner: type, name: str) -> set[str]:
+    return set(getattr(getattr(owner, name, None), "__code__", _names.__code__).co_names)

@@ -1,0 +1,37 @@
+"""uvicorn's HTTP protocol, which takes large bodies faster: ``uvicorn --http litestar_tus.uvicorn:Protocol``.
+
+It serves any application, and all of it. Where it cannot do better it does what uvicorn does: for small
+bodies, bodies of unknown length, TLS, event loops other than asyncio's and uvloop's. And if httptools is not
+installed, or a release of uvicorn is built in another way than is known here, ``Protocol`` is uvicorn's own,
+and a warning says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from importlib.util import find_spec
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+__all__ = ["Protocol"]
+
+
+def _chosen() -> type[asyncio.Protocol]:
+    if find_spec("httptools") is None:
+        reason: str | None = "httptools is not installed"
+    elif os.name != "posix":
+        reason = "sockets cannot be read that way on this system"
+    else:
+        from litestar_tus._pulling import PullingProtocol, unexpected  # noqa: PLC0415 - it may not be there
+
+        if (found := unexpected()) is None:
+            return PullingProtocol
+        reason = f"{found} is not as it is known here"
+    logging.getLogger("litestar_tus").warning("Large bodies are read in uvicorn's own way: %s", reason)
+    return AutoHTTPProtocol
+
+
+Protocol: type[asyncio.Protocol] = _chosen()
+"""What ``uvicorn.Config(http=...)`` takes."""

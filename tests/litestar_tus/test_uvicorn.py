@@ -1,0 +1,555 @@
+"""The protocol that pulls large bodies, beside uvicorn's own, over real sockets: on the wire and in the
+application nobody sees a difference.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+import litestar_tus.uvicorn
+from litestar_tus import _pulling
+from litestar_tus._pulling import PullingProtocol
+
+PATIENCE = 20  # seconds, for a busy machine
+MIB = 1 << 20
+DATA = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(MIB // 32))
+LOOPS = ["asyncio", "uvloop"]
+PATH: ContextVar[str] = ContextVar("PATH")  # of the request that a task serves
+
+
+@dataclass
+class App:
+    """An application. What it does with a body is the path's last word."""
+
+    seen: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    """What came of the body of each path, and how that ended: "end" or "lost"."""
+    sizes: list[int] = field(default_factory=list)
+    ticks: list[int] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        PATH.set(scope["path"])
+        word = scope["path"].rpartition("/")[2]
+        said = await getattr(self, f"do_{word}")(receive)
+        await answer(send, said)
+        if word == "none" and scope["method"] != "GET":
+            assert (await receive())["type"] == "http.disconnect"
+
+    async def do_all(self, receive: Any, pause: float | None = None) -> bytes:
+        parts: list[bytes] = []
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.seen[PATH.get()] = b"".join(parts), "lost"
+                return b"lost"
+            assert type(message["body"]) is bytes
+            parts.append(message["body"])
+            self.sizes.append(len(parts[-1]))
+            more = message["more_body"]
+            if pause is not None:
+                await asyncio.sleep(pause)
+        self.seen[PATH.get()] = b"".join(parts), "end"
+        return f"{sum(map(len, parts))} {hashlib.sha256(b''.join(parts)).hexdigest()}".encode()
+
+    async def do_slow(self, receive: Any) -> bytes:
+        return await self.do_all(receive, 0.004)
+
+    async def do_turns(self, receive: Any) -> bytes:
+        return await self.do_all(receive, 0)
+
+    async def do_one(self, receive: Any) -> bytes:
+        await receive()
+        return b"one"
+
+    async def do_none(self, _: Any) -> bytes:
+        return b"none"
+
+    async def do_wait(self, receive: Any) -> bytes:
+        """Let the client send what it can."""
+        await asyncio.get_running_loop().run_in_executor(None, self.gate.wait)
+        return await self.do_all(receive)
+
+    async def do_ticks(self, receive: Any) -> bytes:
+        """Count the turns of another task between two messages."""
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        ticking = asyncio.create_task(tick())
+        more = True
+        while more:
+            before = ticks
+            more = (await receive())["more_body"]
+            self.ticks.append(ticks - before)
+        ticking.cancel()
+        return b"ticks"
+
+
+async def answer(send: Any, said: bytes) -> None:
+    headers = [(b"content-length", str(len(said)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": said})
+
+
+@dataclass
+class Serving:
+    """A server in a thread of this process."""
+
+    app: App
+    server: uvicorn.Server
+    address: tuple[str, int]
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def protocols(self) -> list[Any]:
+        return list(self.server.server_state.connections)
+
+    def connect(self) -> socket.socket:
+        client = socket.create_connection(self.address, timeout=PATIENCE)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return client
+
+    def call(self, function: Callable[[], Any]) -> None:
+        self.loop.call_soon_threadsafe(function)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Serving]]:
+    threads: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def serve(protocol: Any = PullingProtocol, loop: str = "uvloop", **options: Any) -> Serving:
+        app, begun = App(), threading.Event()
+        loops: list[asyncio.AbstractEventLoop] = []
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: Any = None) -> None:
+                await super().startup(sockets)
+                loops.append(asyncio.get_running_loop())
+                begun.set()
+
+        config = uvicorn.Config(
+            app,
+            http=protocol,
+            loop=loop,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            date_header=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            **options,
+        )
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        threads.append((server, thread))
+        assert begun.wait(PATIENCE)
+        return Serving(app, server, listener.getsockname(), loops[0])
+
+    yield serve
+    for server, thread in threads:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that little data gets into all states."""
+    monkeypatch.setattr(_pulling, "LARGE", 64)
+    monkeypatch.setattr(_pulling, "PIECE", 300)
+    monkeypatch.setattr(_pulling, "HIGH_WATER_LIMIT", 200)
+    monkeypatch.setattr(httptools_impl, "HIGH_WATER_LIMIT", 200)
+    monkeypatch.setattr("asyncio.selector_events._SelectorTransport.max_size", 150)
+
+
+@pytest.fixture
+def pulls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of what was pulled."""
+    sizes: list[int] = []
+    pulled = PullingProtocol._pulled
+
+    def counted(self: PullingProtocol) -> bytes:
+        data = pulled(self)
+        sizes.append(len(data))
+        return data
+
+    monkeypatch.setattr(PullingProtocol, "_pulled", counted)
+    return sizes
+
+
+def head(word: str, *lines: str, method: str = "PATCH") -> bytes:
+    return "\r\n".join([f"{method} /{word} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+def sized(word: str, body: bytes, *lines: str, method: str = "PATCH") -> bytes:
+    return head(word, f"Content-Length: {len(body)}", *lines, method=method) + body
+
+
+def chunked(word: str, body: bytes, *lines: str) -> bytes:
+    half = len(body) // 2
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in (body[:half], body[half:]) if c)
+    return head(word, "Transfer-Encoding: chunked", *lines) + chunks + b"0\r\n\r\n"
+
+
+LAST = head("all", "Connection: close", method="GET")
+
+
+def read_all(client: socket.socket) -> bytes:
+    came = b""
+    while data := client.recv(MIB):
+        came += data
+    return came
+
+
+def read_answer(client: socket.socket) -> bytes:
+    """One answer, with a body of known length."""
+    came = b""
+    while b"\r\n\r\n" not in came:
+        came += client.recv(1) or pytest.fail(f"the connection ended: {came!r}")
+    length = int(came.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while length:
+        came += (data := client.recv(length))
+        length -= len(data)
+    return came
+
+
+def talk(serving: Serving, wire: bytes, cuts: list[int], pauses: list[float]) -> bytes:
+    """Send ``wire`` in pieces; all that comes back."""
+    with serving.connect() as client:
+        start = 0
+        for number, cut in enumerate([*sorted(cuts), len(wire)]):
+            client.sendall(wire[start:cut])
+            start = max(start, cut)
+            time.sleep(pauses[number % len(pauses)])
+        return read_all(client)
+
+
+def eventually(holds: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+# --- beside uvicorn's own protocol ----------------------------------------------------------------
+
+ONE = st.tuples(
+    st.sampled_from(["all", "slow", "turns", "one", "none"]),
+    st.sampled_from([sized, sized, sized, chunked]),
+    st.sampled_from([0, 1, 63, 64, 65, 200, 300, 301, 1000, 5000]),
+    st.sampled_from([(), (), ("Expect: 100-continue",), ("Upgrade: h2c",)]),
+)
+
+
+def expected(word: str, body: bytes, lines: tuple[str, ...]) -> bytes:
+    said = {"one": b"one", "none": b"none"}.get(
+        word, f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode()
+    )
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n" if "Expect: 100-continue" in lines and word != "none" else b""
+    return go_on + b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(said), said)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("loop", LOOPS)
+def test_whatever_the_wire_the_answers_are_the_same(
+    serve: Callable[..., Serving], loop: str, pulls: list[int]
+) -> None:
+    both = [serve(protocol, loop) for protocol in (HttpToolsProtocol, PullingProtocol)]
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(ONE, min_size=1, max_size=4), st.data())
+    def check(requests: list[Any], data: st.DataObject) -> None:
+        bodies = [DATA[7 * number :][:size] for number, (_, _, size, _) in enumerate(requests)]
+        wire = b"".join(
+            make(word, body, *lines) for (word, make, _, lines), body in zip(requests, bodies, strict=True)
+        )
+        cuts = data.draw(st.lists(st.integers(0, len(wire)), max_size=12))
+        pauses = data.draw(st.lists(st.sampled_from([0, 0, 0.001, 0.003]), min_size=1, max_size=3))
+
+        answers = [talk(serving, wire + LAST, cuts, pauses) for serving in both]
+
+        assert answers[0] == answers[1]
+        wanted = b"".join(
+            expected(word, body, lines) for (word, _, _, lines), body in zip(requests, bodies, strict=True)
+        )
+        assert answers[1].startswith(wanted)
+
+    check()
+    assert any(pulls)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("word", ["all", "turns", "slow"])
+def test_a_large_body_arrives_as_it_was_sent(
+    serve: Callable[..., Serving], pulls: list[int], loop: str, word: str
+) -> None:
+    serving = serve(loop=loop)
+    body = DATA * 24
+
+    with serving.connect() as client:
+        for _ in range(2):
+            client.sendall(sized(word, body) + head("all", method="GET"))
+            assert read_answer(client).endswith(hashlib.sha256(body).hexdigest().encode())
+            assert read_answer(client).endswith(hashlib.sha256().hexdigest().encode())
+
+    assert sum(pulls) > len(body) / 2
+    assert max(serving.app.sizes) > 256_000  # as much as uvloop has at a time
+
+
+def test_a_client_is_slowed_down_to_the_application(serve: Callable[..., Serving]) -> None:
+    serving = serve()
+    body = DATA * 32
+    with serving.connect() as client:
+        sending = threading.Thread(target=client.sendall, args=(sized("wait", body),))
+        sending.start()
+        eventually(lambda: serving.protocols and serving.protocols[0].flow.read_paused)
+        sending.join(0.3)
+
+        assert sending.is_alive()
+        (protocol,) = serving.protocols
+        assert len(protocol.cycle.body) < 64 * 1024 + 256 * 1024 + 1
+
+        serving.app.gate.set()
+        sending.join(PATIENCE)
+        assert read_answer(client).endswith(hashlib.sha256(body).hexdigest().encode())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_others_have_their_turn(serve: Callable[..., Serving], loop: str, pulls: list[int]) -> None:
+    """Also where the client is always ahead, and the application never waits for anything else."""
+    serving = serve(loop=loop)
+    with serving.connect() as client:
+        client.sendall(sized("ticks", DATA * 24))
+        read_answer(client)
+
+    assert len(pulls) > 10
+    # The first message may be there already.
+    assert all(ticks > 0 for ticks in serving.app.ticks[2:])
+
+
+# --- connections that are lost --------------------------------------------------------------------
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["FIN", "RST"])
+def test_what_came_before_a_loss_is_given_out(
+    serve: Callable[..., Serving], loop: str, leave: Callable[[socket.socket], None]
+) -> None:
+    """All of it, if the client just left; and whoever is told of the body's end has the whole."""
+    serving = serve(loop=loop)
+    numbers = count()
+
+    @settings(max_examples=80, deadline=None)
+    @given(
+        st.sampled_from(["all", "slow", "turns"]),
+        st.sampled_from([64, 300, 5000]),
+        st.floats(0, 1),
+        st.lists(st.sampled_from([0, 0.001, 0.003]), min_size=1, max_size=5),
+    )
+    def check(word: str, size: int, share: float, pauses: list[float]) -> None:
+        path = f"/{next(numbers)}/{word}"
+        body = DATA[size : 2 * size]
+        sent = body[: int(share * size)]
+        client = serving.connect()
+        client.sendall(head(path[1:], f"Content-Length: {size}"))
+        step = len(sent) // len(pauses) + 1
+        for number, pause in enumerate(pauses):
+            client.sendall(sent[number * step :][:step])
+            time.sleep(pause)
+        leave(client)
+        talk(serving, LAST, [], [0])  # it was accepted later, so the other one was looked at
+        eventually(lambda: path in serving.app.seen or not serving.server.server_state.tasks)
+
+        if leave is reset and path not in serving.app.seen:
+            return  # before the request was read
+        came, how = serving.app.seen[path]
+        assert sent.startswith(came)
+        assert (how == "end") == (came == body)
+        if leave is not reset:
+            assert came == sent
+
+    check()
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_connection_that_the_server_closed_is_not_read(
+    serve: Callable[..., Serving], pulls: list[int]
+) -> None:
+    """Its descriptor may be another's by then."""
+    serving = serve()
+    with serving.connect() as client:
+        client.sendall(head("wait", "Content-Length: 5000") + DATA[:1000])
+        eventually(lambda: serving.protocols and serving.protocols[0].flow.read_paused)
+        (protocol,) = serving.protocols
+        client.sendall(DATA[1000:2000])
+
+        def close() -> None:
+            protocol.transport.close()
+            serving.app.gate.set()
+
+        serving.call(close)
+        eventually(lambda: serving.app.seen)
+
+    assert serving.app.seen == {"/wait": (DATA[:1000], "lost")}
+    assert pulls == []
+
+
+# --- what is not pulled ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda body: chunked("slow", body),
+        lambda body: sized("slow", body, "Connection: Upgrade", "Upgrade: h2c"),
+        lambda body: sized("slow", body, method="DELETE"),
+        lambda body: sized("slow", body[: _pulling.LARGE - 1]),
+    ],
+    ids=["chunked", "upgrade", "DELETE", "small"],
+)
+def test_other_bodies_are_read_as_before(
+    serve: Callable[..., Serving], pulls: list[int], request_of: Callable[[bytes], bytes]
+) -> None:
+    serving = serve()
+    with serving.connect() as client:
+        client.sendall(request_of(DATA))
+        eventually(lambda: serving.app.sizes)
+
+    assert pulls == []
+    eventually(lambda: all(not protocol._left for protocol in serving.protocols))
+
+
+@pytest.mark.parametrize(
+    ("headers", "length"),
+    [
+        ([], 0),
+        ([(b"content-length", b"5")], 5),
+        ([(b"content-length", b"005")], 5),
+        ([(b"content-length", b"5 ")], 0),
+        ([(b"content-length", b"+5")], 0),
+        ([(b"content-length", b"\xd9\xa5")], 0),
+        ([(b"content-length", b"")], 0),
+        ([(b"content-length", b"1" * 19)], 0),
+        ([(b"content-length", b"5"), (b"content-length", b"5")], 0),
+        ([(b"content-length", b"5"), (b"transfer-encoding", b"chunked")], 0),
+        ([(b"transfer-encoding", b"5")], 0),
+    ],
+)
+def test_only_a_length_that_is_beyond_doubt_counts(headers: list[tuple[bytes, bytes]], length: int) -> None:
+    assert _pulling._length(headers) == length
+
+
+@pytest.mark.parametrize("protocol", [HttpToolsProtocol, PullingProtocol])
+def test_behind_a_large_body_is_a_parser_that_notices_nonsense(
+    serve: Callable[..., Serving], protocol: Any
+) -> None:
+    serving = serve(protocol)
+    with serving.connect() as client:
+        client.sendall(sized("turns", DATA))
+        read_answer(client)
+        client.sendall(b"nonsense\r\n\r\n")
+        assert read_all(client).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("protocol", [HttpToolsProtocol, PullingProtocol])
+def test_nothing_is_answered_behind_the_last_request(serve: Callable[..., Serving], protocol: Any) -> None:
+    serving = serve(protocol)
+    with serving.connect() as client:
+        client.sendall(sized("turns", DATA, "Connection: close") + head("all", method="GET"))
+        assert read_all(client).count(b"HTTP/1.1 200 OK") == 1
+
+
+# --- where it cannot be done ----------------------------------------------------------------------
+
+
+async def other_receive(self: Any) -> Any:
+    return {"type": "http.request", "body": self.queue.popleft(), "more_body": True}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (RequestResponseCycle, "receive"),
+        (RequestResponseCycle, "run_asgi"),
+        (HttpToolsProtocol, "on_body"),
+        (HttpToolsProtocol, "on_message_complete"),
+        (HttpToolsProtocol, "on_headers_complete"),
+        (HttpToolsProtocol, "data_received"),
+        (FlowControl, "pause_reading"),
+    ],
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_unknown_uvicorn_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, owner: Any, name: str, *, gone: bool
+) -> None:
+    if gone:
+        monkeypatch.delattr(owner, name)
+    else:
+        monkeypatch.setattr(owner, name, other_receive)
+
+    with caplog.at_level(logging.WARNING):
+        chosen = litestar_tus.uvicorn._chosen()
+
+    assert chosen is AutoHTTPProtocol
+    (line,) = caplog.messages
+    assert f"{owner.__name__}.{name}" in line
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        lambda patch: patch.setitem(sys.modules, "httptools", None),
+        lambda patch: patch.setattr(os, "name", "nt"),
+        lambda patch: patch.setattr(_pulling.httptools, "HttpRequestParser", object),
+    ],
+    ids=["no httptools", "another system", "an old httptools"],
+)
+def test_so_is_one_that_lacks_something(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: Callable[[Any], None]
+) -> None:
+    with monkeypatch.context() as patch:
+        missing(patch)
+        chosen = litestar_tus.uvicorn._chosen()
+
+    assert chosen is AutoHTTPProtocol
+    assert len(caplog.messages) == 1
+
+
+def test_the_installed_uvicorn_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    assert litestar_tus.uvicorn.Protocol is PullingProtocol
+    assert litestar_tus.uvicorn._chosen() is PullingProtocol
+    assert caplog.messages == []
