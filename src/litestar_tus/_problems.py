@@ -79,6 +79,7 @@ STATUS: Mapping[type[TusError], tuple[int, str]] = {
     errors.UploadTooLargeError: (413, "Upload too large"),
     UnsupportedMediaTypeError: (415, "Unsupported media type"),
     RangeNotSatisfiableError: (416, "Range not satisfiable"),
+    errors.TooManyUploadsError: (429, "Too many unfinished uploads"),
     TooManyRequestsError: (429, "Too many requests"),
     HeadersTooLargeError: (431, "Headers too large"),
     errors.ChecksumMismatchError: (460, "Checksum mismatch"),

@@ -19,7 +19,7 @@ from litestar.utils.path import normalize_path
 
 from litestar_tus._proxies import networks
 from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride, Owner
-from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId
+from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId, can_count
 
 __all__ = ["Guard", "TUSConfig"]
 
@@ -192,6 +192,15 @@ class TUSConfig:
         default=32, validator=_or_none(_number(1, math.inf, whole=True))
     )
     """The same for one upload: of those that write, one does, and the others wait for it to stop."""
+    max_uploads: int | None = field(default=None, validator=_or_none(_number(1, math.inf, whole=True)))
+    """How many uploads that are not complete there may be, in all processes and nodes together that share the
+    storage and have the same limits; for another one a client is answered 429. Partial uploads count, and
+    final ones that wait for theirs. Counts those that were created while it was set. ``None``: any number.
+    """
+    max_uploads_per_owner: int | None = field(
+        default=None, validator=_or_none(_number(1, math.inf, whole=True))
+    )
+    """The same for each owner. Uploads that have none count in ``max_uploads`` only."""
     max_header_size: int = field(default=65_536, validator=_number(1024, math.inf, whole=True))
     """How large the headers of a request may be, in bytes; larger ones are answered 431."""
     max_metadata_size: int = field(default=16_384, validator=_number(0, math.inf, whole=True))
@@ -225,6 +234,12 @@ class TUSConfig:
     def __attrs_post_init__(self) -> None:
         if self.trusted_proxies and not self.absolute_location:
             raise ValueError("trusted_proxies: nothing is asked of them without absolute_location")
+        if self.max_uploads_per_owner is not None and self.owner is None and self.before_create is None:
+            raise ValueError("max_uploads_per_owner: nothing has an owner without owner, or before_create")
+        for name in ("max_uploads", "max_uploads_per_owner"):
+            storage = self.storage_backend
+            if getattr(self, name) is not None and storage is not None and not can_count(storage):
+                raise ValueError(f"{name}: the storage_backend cannot count, as a CountingStorage can")
         for extension, needed in _NEEDS:
             if extension in self.extensions and needed not in self.extensions:
                 raise ValueError(f"extensions: {extension} needs {needed}")
@@ -241,6 +256,8 @@ class TUSConfig:
             extensions=_extensions(self.extensions),
             remove_partials=self.remove_partials,
             max_sources=self.max_sources,
+            max_uploads=self.max_uploads,
+            max_uploads_per_owner=self.max_uploads_per_owner,
             max_metadata=self.max_metadata_size,
             announce_within=timedelta(seconds=self.announce_within),
         )

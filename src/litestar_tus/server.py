@@ -72,6 +72,7 @@ class Settings(Place):
     idle_timeout: float = 60.0
     minimum_speed: int | None = None
     max_requests: int | None = None
+    max_uploads: int | None = None
     grace: int = 10
     root_path: str = field(default="", converter=_normal_root)
     page: bool = True
@@ -100,6 +101,7 @@ class Settings(Place):
             idle_timeout=self.idle_timeout,
             minimum_speed=self.minimum_speed,
             max_requests=self.max_requests,
+            max_uploads=self.max_uploads,
             downloads=self.downloads,
             remove_partials=self.remove_partials,
             absolute_location=self.absolute_location,

@@ -81,6 +81,23 @@ class MemoryStorage:
         """Who waits, or waited, for an upload."""
         return tuple(self._shelf.finals.get(source_id, ()))
 
+    async def enrol(self, group: str, name: str, /) -> None:
+        """Put a name on the list of a group."""
+        self._shelf.lists.setdefault(group, set()).add(name)
+
+    async def enrolled(self, group: str | None, /) -> AsyncIterator[tuple[str, str]]:
+        """The names on the list of a group, or of all."""
+        for each in tuple(self._shelf.lists) if group is None else (group,):
+            for name in tuple(self._shelf.lists.get(each, ())):
+                yield each, name
+
+    async def strike(self, group: str, name: str, /) -> None:
+        """Take a name off the list of a group."""
+        names = self._shelf.lists.get(group, set())
+        names.discard(name)
+        if not names:
+            self._shelf.lists.pop(group, None)
+
 
 class MemoryStaging:
     """Bytes on their way into one upload in memory."""
@@ -139,6 +156,7 @@ class _Shelf:
         self.kept: dict[UploadId, _Kept] = {}
         self.staged = Counter[UploadId]()
         self.finals: dict[UploadId, set[UploadId]] = {}
+        self.lists: dict[str, set[str]] = {}
         self._removed: dict[UploadId, str | None] = {}
         self._versions = count(1)
 

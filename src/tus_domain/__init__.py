@@ -9,6 +9,7 @@ from tus_domain.access import OPERATOR, Asker
 from tus_domain.append import Append
 from tus_domain.checksum import ALGORITHMS, Checksum
 from tus_domain.commands import AppendBody, BodyEnded, Chunk, Concatenate, CreateUpload, Paused, Sealed
+from tus_domain.counting import CountingStorage, can_count
 from tus_domain.downloads import Download, Downloads
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.joining import ConcatenatingStaging, ConcatenatingStorage, can_concatenate
@@ -49,6 +50,7 @@ __all__ = [
     "ConcatenatingStaging",
     "ConcatenatingStorage",
     "Concatenation",
+    "CountingStorage",
     "CreateUpload",
     "Download",
     "Downloads",
@@ -72,4 +74,5 @@ __all__ = [
     "Uploads",
     "Write",
     "can_concatenate",
+    "can_count",
 ]

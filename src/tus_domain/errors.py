@@ -36,6 +36,7 @@ __all__ = [
     "StorageFullError",
     "StorageUnavailableError",
     "TooManySourcesError",
+    "TooManyUploadsError",
     "TusError",
     "UnknownChecksumAlgorithmError",
     "UploadExistsError",
@@ -201,6 +202,17 @@ class TooManySourcesError(RequestError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A final upload may consist of {limit} uploads at most.")
+        self.limit = limit
+
+
+class TooManyUploadsError(RequestError):
+    """As many uploads are unfinished as may be. ``limit`` is how many one owner may have; ``None``: all of
+    them together are too many.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        each = "" if limit is None else f", {limit} of one owner"
+        super().__init__(f"There are as many unfinished uploads as there may be{each}; try again later.")
         self.limit = limit
 
 

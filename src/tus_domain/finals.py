@@ -90,6 +90,7 @@ class Finals:
         :raises SourceNotFoundError: a source is not there for ``asker``, or has expired.
         :raises UploadNotFoundError: it was made before, and is somebody else's now.
         :raises RequestError: the command is refused; see ``concatenation.begin`` and ``check_count``.
+        :raises TooManyUploadsError: it would have to wait, and there are as many unfinished ones as may be.
         :raises ContentionError: somebody else is making it.
         :raises MisuseError: ``before_create`` gave it another id, under which nobody would find it again.
         :raises StorageError: the storage failed. Of the final upload there is nothing, or no byte.
@@ -160,9 +161,10 @@ class Finals:
                 upload = await self._join(staging, upload, sources, hooks, opening=(created,))
             await self._remove(upload)
             return upload
-        for source in dict.fromkeys(source.upload.id for source in sources if not source.upload.complete):
-            await self._storage.note_final(source, upload.id)
-        async with self._recorder.open(self._storage.begin(upload)) as staging:
+        opened = self._recorder.enrolment.begin(upload, self._storage.begin(upload))
+        async with self._recorder.open(opened) as staging:
+            for source in dict.fromkeys(one.upload.id for one in sources if not one.upload.complete):
+                await self._storage.note_final(source, upload.id)
             stored = await staging.commit(lambda _: upload)
         await self._audience.tell((created,), upload)
         return await self._complete(stored, hooks)
@@ -194,6 +196,7 @@ class Finals:
         asker.require(stored.upload)
         if stored.upload.expired(self._clock.now()):
             await self._storage.delete(stored)
+            await self._recorder.enrolment.leave(stored.upload)
             return None
         return stored
 

@@ -35,6 +35,10 @@ class Policy:
     algorithms: tuple[str, ...] = ALGORITHMS
     remove_partials: bool = False
     max_sources: int = 1000
+    max_uploads: int | None = None
+    """How many unfinished uploads there may be in the storage; ``None``: any number."""
+    max_uploads_per_owner: int | None = None
+    """How many of them may be one owner's. Those that have none count in ``max_uploads`` only."""
     max_metadata: int = 16_384
     """How large the metadata of an upload may be, in bytes, as a client sends them."""
     checkpoint_bytes: int = 64 * 1024 * 1024

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tus_domain import decide
 from tus_domain.audience import Audience
+from tus_domain.enrolment import Enrolment
 from tus_domain.errors import MisuseError, TusError
 from tus_domain.events import Event
 from tus_domain.ledger import Finish
@@ -23,24 +24,32 @@ _S = TypeVar("_S", bound=Staging)
 class Recorder:
     """Records what happens to uploads, in their stagings, and tells the audience."""
 
-    def __init__(self, clock: Clock, policy: Policy, audience: Audience) -> None:
+    def __init__(self, clock: Clock, policy: Policy, audience: Audience, enrolment: Enrolment) -> None:
         self._clock = clock
         self._policy = policy
         self._audience = audience
+        self.enrolment = enrolment
+        """Which unfinished uploads there are, where that is limited."""
         self.running = 0
         """How many stagings are open."""
 
     @asynccontextmanager
     async def open(self, opened: AbstractAsyncContextManager[_S]) -> AsyncGenerator[_S, None]:
-        """The staging, counted as running. The domain's errors learn there how the upload stands."""
+        """The staging, counted as running. The domain's errors learn there how the upload stands. If it was
+        completed, it is not counted as unfinished any more.
+        """
         self.running += 1
         try:
             async with opened as staging:
+                before = staging.stored
                 try:
                     yield staging
                 except TusError as error:
                     error.upload = None if staging.stored is None else staging.stored.upload
                     raise
+            after = staging.stored
+            if before is not None and after is not None and after.upload.complete > before.upload.complete:
+                await self.enrolment.leave(after.upload)
         finally:
             self.running -= 1
 

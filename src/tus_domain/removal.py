@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tus_domain.audience import Audience
+from tus_domain.enrolment import Enrolment
 from tus_domain.events import Event, UploadExpired, UploadTerminated
 from tus_domain.ports import Clock, Locks, Storage, Stored
 from tus_domain.upload import Upload
@@ -14,11 +15,14 @@ __all__ = ["Remover"]
 class Remover:
     """Takes uploads out of a storage, and tells the audience."""
 
-    def __init__(self, storage: Storage, locks: Locks, clock: Clock, audience: Audience) -> None:
+    def __init__(
+        self, storage: Storage, locks: Locks, clock: Clock, audience: Audience, enrolment: Enrolment
+    ) -> None:
         self._storage = storage
         self._locks = locks
         self._clock = clock
         self._audience = audience
+        self._enrolment = enrolment
 
     async def remove(self, upload_id: UploadId) -> Upload:
         """End an upload, whatever its state and whatever clients may do. Whoever writes to it at the moment
@@ -41,4 +45,6 @@ class Remover:
         await self._storage.delete(stored)
         upload = stored.upload.apply_all(events)
         await self._audience.tell(events, upload)
+        if not stored.upload.complete:
+            await self._enrolment.leave(upload)
         return upload

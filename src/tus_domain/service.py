@@ -15,6 +15,7 @@ from tus_domain.append import Append
 from tus_domain.audience import Audience
 from tus_domain.commands import AppendBody, BodyEnded, CreateUpload
 from tus_domain.driver import Driver
+from tus_domain.enrolment import Enrolment
 from tus_domain.errors import (
     BodyLostError,
     ChecksumMismatchError,
@@ -62,8 +63,9 @@ class Uploads:
         self._policy = concatenation.restrict(policy, able=can_concatenate(storage))
         self._audience = Audience(events, self.announced)
         self._bodies: set[Body] = set()
-        self._recorder = Recorder(clock, self._policy, self._audience)
-        self._remover = Remover(storage, locks, clock, self._audience)
+        self._enrolment = Enrolment(storage, clock, self._policy)
+        self._recorder = Recorder(clock, self._policy, self._audience, self._enrolment)
+        self._remover = Remover(storage, locks, clock, self._audience, self._enrolment)
         self.finals = Finals(storage, locks, clock, self._policy, self._recorder, self._audience)
         """The uploads that consist of others."""
 
@@ -86,7 +88,7 @@ class Uploads:
         told, the upload exists with what could be kept, and the error's ``upload`` says so; if the client is
         gone, nothing is left, since nobody could ever ask for it.
 
-        :raises RequestError: the command is refused; see ``decide.create`` and ``Append.tell``.
+        :raises RequestError: it is refused; see ``decide.create``, ``Enrolment.begin`` and ``Append.tell``.
         :raises BodyLostError: the body broke off.
         :raises UploadExistsError: the id is taken.
         :raises StorageError: the storage failed.
@@ -104,7 +106,8 @@ class Uploads:
         # While a hook runs, the upload can be seen, and whoever looks would find it due and complete it too.
         async with nullcontext() if finish.at_once else self._locks.hold(created.upload_id):
             staged = self._storage.begin(append.upload, expected=command.content_length)
-            upload = await self._take(append, body, staged, hooks, empty=empty)
+            opened = self._enrolment.begin(append.upload, staged)
+            upload = await self._take(append, body, opened, hooks, empty=empty)
         return await self.finals.follow(upload, hooks)
 
     async def find(self, upload_id: UploadId, *, asker: Asker = OPERATOR, hooks: Hooks = NO_HOOKS) -> Upload:
@@ -224,7 +227,7 @@ class Uploads:
             where nobody wants to hear.
         :raises StorageError: the storage failed. What could be done is done.
         """
-        swept = await sweep(self._storage, self._undone, limit)
+        swept = await sweep(self._storage, self._undone, limit, self._enrolment)
         return swept if self._audience.waits else evolve(swept, waiting=())
 
     def _undone(self, upload: Upload) -> Duty | None:

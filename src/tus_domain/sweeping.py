@@ -8,6 +8,7 @@ from contextlib import suppress
 from attrs import frozen
 
 from tus_domain.closing import closing
+from tus_domain.enrolment import Enrolment
 from tus_domain.errors import ContentionError, RequestError, StorageError
 from tus_domain.ports import Storage
 from tus_domain.upload import Upload
@@ -29,13 +30,17 @@ class Swept:
     more: bool = False
 
 
-async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None], limit: int | None) -> Swept:
-    """Do with each upload what is undone, until it is done with ``limit`` of them.
+async def sweep(
+    storage: Storage, undone: Callable[[Upload], Duty | None], limit: int | None, enrolment: Enrolment
+) -> Swept:
+    """Do with each upload what is undone, until it is done with ``limit`` of them. Then strike off what is
+    still enrolled, and is no more.
 
     :raises StorageError: the storage cannot be looked through; or it failed with an upload. That keeps none
         of the others from being seen to.
     """
     waiting: list[Upload] = []
+    unfinished: set[str] = set()
     failure: StorageError | None = None
     done, more = 0, False
     async with closing(storage.scan()) as uploads:
@@ -53,6 +58,13 @@ async def sweep(storage: Storage, undone: Callable[[Upload], Duty | None], limit
                     failure = failure or error
             elif upload.complete and upload.announce_by is not None:
                 waiting.append(upload)
+            elif enrolment.limited and not upload.complete:
+                unfinished.add(enrolment.mark(upload))
+    if not more:
+        try:
+            more = await enrolment.tidy(unfinished, limit)
+        except StorageError as error:
+            failure = failure or error
     if failure is not None:
         raise failure
     return Swept(waiting=tuple(waiting), more=more)

@@ -35,6 +35,11 @@ CORE_EXCEPTIONS = {
             "logging",  # whoever completes a source is not told what went wrong with a final upload
         }
     ),
+    "tus_domain.enrolment": frozenset(
+        {
+            "logging",  # a name that stays on a list costs a look later; nobody's request fails for it
+        }
+    ),
     "tus_domain.audience": frozenset(
         {
             "logging",  # an event sink that raises is logged, never raised
@@ -46,8 +51,10 @@ AWAITING = (
     "tus_domain.access",
     "tus_domain.audience",
     "tus_domain.closing",
+    "tus_domain.counting",
     "tus_domain.downloads",
     "tus_domain.driver",
+    "tus_domain.enrolment",
     "tus_domain.finals",
     "tus_domain.joining",
     "tus_domain.ports",

@@ -70,6 +70,12 @@ __all__ = ["serve"]
     help="How many requests to serve at a time. [default: any number]",
 )
 @click.option(
+    "--max-uploads",
+    type=click.IntRange(1),
+    envvar="TUS_MAX_UPLOADS",
+    help="How many uploads there may be that are not complete. [default: any number]",
+)
+@click.option(
     "--grace",
     type=click.IntRange(1),
     default=10,

@@ -17,6 +17,7 @@ _MODE = 0o666  # less the umask, like any file the application makes
 _MOST_PIECES = 1024  # IOV_MAX on Linux and macOS
 _AT_ONCE = 1024 * 1024  # bytes that pass through this process at a time where the kernel cannot copy
 _NOT_IN_THE_KERNEL = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV}
+_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}
 # Linux has it.
 _copy_file_range: Callable[[int, int, int, int, int], int] | None = getattr(os, "copy_file_range", None)
 
@@ -39,6 +40,18 @@ class Disk:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=directory)
         os.fsync(directory)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory, if it is there and empty."""
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY:
+                raise
+
+    def create(self, path: str) -> None:
+        """Make an empty file of that name, if there is none."""
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE))
 
     def open_or_create(self, path: str) -> int:
         """Open a file for reading and writing; make it, if it is not there."""

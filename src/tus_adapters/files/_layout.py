@@ -4,7 +4,8 @@ For an upload ``<id>`` there are ``<id>``, its bytes; ``<id>.info``, its record,
 rename from ``<id>.info.new``; ``<id>.lock`` while somebody works on it; and ``<id>.finals``, the ids of the
 final uploads that wait for it, a line each. When it has been deleted, its record is ``<id>.gone`` for a
 while. Ids have no dots, so these never meet each other, nor the directories that they are spread over,
-``00.d`` to ``ff.d``.
+``00.d`` to ``ff.d``; nor do they begin with ``_``, as ``_unfinished`` does, where the lists of names are: a
+directory for each group, with an empty file for each name.
 
 All of them are in one directory, unless the layout says otherwise. Where an upload is follows from its id and
 the layout alone, with one exception: uploads that were begun before a directory was sharded stay where they
@@ -146,6 +147,11 @@ class Layout:
         shard = self._shard(upload_id)
         directory = f"{self.records}{os.sep}{shard}" if shard else self.records
         return f"{directory}{os.sep}{upload_id}.lock"
+
+    @property
+    def lists(self) -> str:
+        """The directory of the lists."""
+        return f"{self.records}{os.sep}_unfinished"
 
     def record_directories(self) -> Iterator[str]:
         """Where records may be."""

@@ -14,6 +14,7 @@ from tus_adapters.files._check import check
 from tus_adapters.files._disk import Disk
 from tus_adapters.files._finished import FinishedFiles
 from tus_adapters.files._layout import Layout
+from tus_adapters.files._lists import Lists
 from tus_adapters.files._staging import FileStaging
 from tus_adapters.files._store import Durability, Store, open_existing, open_locked, storage_errors
 from tus_adapters.files._writer import Writer
@@ -60,6 +61,7 @@ class FileStorage:
         layout = directory if isinstance(directory, Layout) else Layout(directory)
         self._store = Store(layout, durability, disk or Disk())
         self._finished = FinishedFiles(layout, self._store.disk)
+        self._lists = Lists(layout, self._store.disk)
         self._threads = Threads("tus-files", threads)
         self._buffer_size = buffer_size
         self._sync_every = sync_every
@@ -143,6 +145,20 @@ class FileStorage:
     async def finals_of(self, source_id: UploadId, /) -> Collection[UploadId]:
         """Who waits, or waited, for an upload."""
         return await self._threads.run(self._finals_of, source_id)
+
+    async def enrol(self, group: str, name: str, /) -> None:
+        """Put a name on the list of a group."""
+        await self._threads.run(self._lists.enrol, group, name)
+
+    async def enrolled(self, group: str | None, /) -> AsyncIterator[tuple[str, str]]:
+        """The names on the list of a group, or of all; then empty lists are removed on the way."""
+        for each in await self._threads.run(self._lists.groups) if group is None else (group,):
+            for entry in await self._threads.run(self._lists.of, each):
+                yield entry
+
+    async def strike(self, group: str, name: str, /) -> None:
+        """Take a name off the list of a group."""
+        await self._threads.run(self._lists.strike, group, name)
 
     def _note_final(self, source_id: UploadId, final_id: UploadId) -> None:
         with storage_errors(source_id):

@@ -183,6 +183,35 @@ class S3Storage:
                         finals.append(UploadId(key[len(prefix) :]))
         return finals
 
+    async def enrol(self, group: str, name: str, /) -> None:
+        """Put an empty object of that name."""
+        with storage_errors():
+            await self._bucket.put(self._list(group) + name, [b""])
+
+    async def enrolled(self, group: str | None, /) -> AsyncGenerator[tuple[str, str]]:
+        """The names on the list of a group, or of all: one request for each thousand.
+
+        :raises StorageError: the store does not tell; the credentials may not allow to list.
+        """
+        prefix = self._list(group)
+        with storage_errors():
+            async with closing(self._bucket.keys(prefix)) as keys:
+                async for key in keys:
+                    each, _, name = key[len(self._list(None)) :].partition("/")
+                    yield each, name
+
+    async def strike(self, group: str, name: str, /) -> None:
+        """Delete the object."""
+        await Task(self._strike(self._list(group) + name)).wait()
+
+    async def _strike(self, key: str) -> None:
+        with storage_errors():
+            await self._bucket.delete(key)
+
+    def _list(self, group: str | None) -> str:
+        """What the keys of a list begin with, or those of all. No upload's key does: no id begins so."""
+        return f"{self._records.prefix}_unfinished/" + ("" if group is None else f"{group}/")
+
     async def _expect(self, base: Stored) -> Kept:
         try:
             return await self._records.expect(base)

@@ -1,0 +1,290 @@
+"""Enrolment: how many unfinished uploads there may be, in total and of each owner.
+
+Theory of operation
+===================
+Unfinished uploads are counted in *groups*: those of one owner, and all. The storage keeps a list of names for
+each. Whoever creates an upload first puts its name on the lists, and then reads them. If there are more names
+than there may be uploads, the uploads behind the other names are looked at, and names that stand for none
+which is unfinished are struck off. If there still are too many, so is the new one, and the creation refused.
+
+So a limit is never exceeded, whoever races, and nobody needs a lock. For suppose there were one upload too
+many. All of them were enrolled; of their creators one was the last to read the list, and found all the others
+on it. It was refused, so there is no such upload. Two that race for the last place may both be refused.
+
+It rests on this: a name is on the list as long as its upload may be unfinished. It is struck off when the
+upload is complete or gone, and by whom does not matter, nor whether at all: who needs the place looks. A
+creation becomes visible when its body has ended, so a name without an upload counts, too, while it is young;
+while a body comes, the name is *renewed*, by another one beside it. A process that dies before there is an
+upload takes a place for ten minutes, and nothing else.
+
+A name says which upload it is for, by its id and the time of its creation: an id that is used again is
+another upload, and what is struck off late, or twice, harms nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from attrs import frozen
+
+from tus_domain.closing import closing
+from tus_domain.counting import CountingStorage, can_count
+from tus_domain.entry import Entry
+from tus_domain.errors import (
+    BodyLostError,
+    ContentionError,
+    MisuseError,
+    RequestError,
+    TooManyUploadsError,
+    TusError,
+    UploadGoneError,
+    UploadNotFoundError,
+)
+from tus_domain.policy import Policy
+from tus_domain.ports import Clock, Staging, Storage, Stored
+from tus_domain.upload import Upload
+
+__all__ = ["Enrolment"]
+
+_log = logging.getLogger(__name__)
+
+_FULL = timedelta(seconds=5)
+"""How long a list that was found full is not looked through again by this process."""
+_LOOK = 100
+"""How many uploads are looked at for one creation."""
+_MOST_REMEMBERED = 1000
+
+_ALL = "all"
+
+
+@frozen
+class _Group:
+    """Uploads that are counted together: how many there may be, and whether they are one owner's."""
+
+    name: str
+    limit: int
+    own: bool
+
+
+class Enrolment:
+    """The limits of a policy, for one storage. Where there are none, nothing is ever asked of the storage.
+
+    :raises MisuseError: there is one, and the storage cannot count.
+    """
+
+    def __init__(self, storage: Storage, clock: Clock, policy: Policy) -> None:
+        self._most = policy.max_uploads
+        self._most_each = policy.max_uploads_per_owner
+        self._clock = clock
+        self._all = storage
+        self._full: dict[str, datetime] = {}
+        """Groups that were full, and until when they are taken to be."""
+        if self.limited and not can_count(storage):
+            raise MisuseError("the policy limits how many uploads there are, and the storage cannot count")
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._most is not None or self._most_each is not None
+
+    def begin(
+        self, upload: Upload, opened: AbstractAsyncContextManager[Staging]
+    ) -> AbstractAsyncContextManager[Staging]:
+        """The staging of a new upload, entered only if there may be one more.
+
+        :raises TooManyUploadsError: from the entering, if there may not. The staging was not entered.
+        """
+        groups = self._groups(upload.owner)
+        return self._enrolled(Entry.of(upload), groups, opened) if groups else opened
+
+    async def leave(self, upload: Upload) -> None:
+        """Take down that the upload is not unfinished any more. If that fails, it is logged."""
+        for group in self._groups(upload.owner):
+            await self._strike(group.name, Entry.of(upload))
+
+    async def tidy(self, seen: Collection[str], limit: int | None) -> bool:
+        """Strike off what stands for no unfinished upload, also where nobody ever comes for a place.
+
+        :param seen: the ``mark`` of all unfinished uploads, as far as they are known.
+        :param limit: how many others to look at; ``None``: all.
+        :returns: whether there are more.
+        """
+        if not self.limited:
+            return False
+        looked = 0
+        async with closing(self._storage.enrolled(None)) as names:
+            async for group, name in names:
+                entry = Entry.parse(name)
+                if entry is None or entry.creation.name in seen:
+                    continue
+                if looked == limit:
+                    return True
+                looked += 1
+                if not await self._counts(entry):
+                    await self._strike(group, entry)
+        return False
+
+    @staticmethod
+    def mark(upload: Upload) -> str:
+        """What ``tidy`` knows an upload by."""
+        return Entry.of(upload).name
+
+    @property
+    def _storage(self) -> CountingStorage:
+        if not can_count(self._all):
+            raise MisuseError("the storage cannot count")
+        return self._all
+
+    def _groups(self, owner: str | None) -> Sequence[_Group]:
+        groups: list[_Group] = []
+        if self._most_each is not None and owner is not None:
+            groups.append(_Group(hashlib.sha256(owner.encode()).hexdigest()[:32], self._most_each, own=True))
+        if self._most is not None:
+            groups.append(_Group(_ALL, self._most, own=False))
+        return groups
+
+    @asynccontextmanager
+    async def _enrolled(
+        self, entry: Entry, groups: Sequence[_Group], opened: AbstractAsyncContextManager[Staging]
+    ) -> AsyncGenerator[Staging, None]:
+        await self._enter(entry, groups)
+        staged: _Staged | None = None
+        try:
+            async with opened as staging:
+                staged = _Staged(staging, entry, lambda last: self._renew(last, groups))
+                yield staged
+        except (RequestError, ContentionError, BodyLostError):
+            await self._end(entry, groups, staged)
+            raise
+        # After any other error it is not known what there is, or will be. Who needs the place looks.
+        else:
+            await self._end(entry, groups, staged)
+
+    async def _enter(self, entry: Entry, groups: Sequence[_Group]) -> None:
+        now = self._clock.now()
+        for group in groups:
+            if self._full.get(group.name, now) > now:
+                raise TooManyUploadsError(group.limit if group.own else None)
+        entered: list[_Group] = []
+        try:
+            for group in groups:
+                entered.append(group)
+                await self._storage.enrol(group.name, entry.name)
+                if not await self._fits(entry, group):
+                    raise TooManyUploadsError(group.limit if group.own else None)
+        except TusError as error:
+            for group in entered:
+                await self._strike(group.name, entry)
+            if isinstance(error, TooManyUploadsError):
+                self._remember_full(entered[-1].name)
+            raise
+
+    async def _fits(self, entry: Entry, group: _Group) -> bool:
+        """Whether the entry has a place in the group; makes one if it can."""
+        others: dict[Entry, list[Entry]] = {}
+        async with closing(self._storage.enrolled(group.name)) as names:
+            async for _, name in names:
+                if (other := Entry.parse(name)) is not None and other.creation != entry:
+                    others.setdefault(other.creation, []).append(other)
+        excess = len(others) + 1 - group.limit
+        if excess <= 0:
+            return True
+        for renewals in _some(list(others.values()), entry.name):
+            if await self._counts(max(renewals, key=lambda each: each.renewal)):
+                continue
+            for other in renewals:
+                await self._strike(group.name, other)
+            excess -= 1
+            if excess == 0:
+                return True
+        return False
+
+    async def _counts(self, entry: Entry) -> bool:
+        """Whether the upload is unfinished, or may yet become one that is."""
+        upload: Upload | None = None
+        try:
+            upload = (await self._storage.load(entry.upload_id)).upload
+        except UploadGoneError:
+            return False
+        except UploadNotFoundError:
+            pass
+        now = self._clock.now()
+        if upload is None or Entry.of(upload) != entry.creation:
+            return entry.young(now)
+        return not upload.complete and not upload.expired(now)
+
+    async def _renew(self, last: Entry, groups: Sequence[_Group]) -> Entry:
+        """Take down that the creation goes on. If that fails, it is logged, and done the next time."""
+        entry = last.renewed(self._clock.now())
+        if entry.renewal <= last.renewal:
+            return last
+        try:
+            for group in groups:
+                await self._storage.enrol(group.name, entry.name)
+        except TusError as error:
+            _log.warning("The name of upload %s could not be renewed: %r", entry.upload_id, error)
+            return last
+        await self._strike_renewal(last, groups)
+        return entry
+
+    async def _end(self, entry: Entry, groups: Sequence[_Group], staged: _Staged | None) -> None:
+        """The creation has ended, in this way or that."""
+        if staged is None or staged.stored is None or staged.stored.upload.complete:
+            for group in groups:
+                await self._strike(group.name, entry)
+        if staged is not None:
+            await self._strike_renewal(staged.entry, groups)
+
+    async def _strike_renewal(self, entry: Entry, groups: Sequence[_Group]) -> None:
+        for group in groups if entry.renewal else ():
+            await self._strike(group.name, entry)
+
+    async def _strike(self, group: str, entry: Entry) -> None:
+        self._full.pop(group, None)
+        try:
+            await self._storage.strike(group, entry.name)
+        except TusError as error:
+            _log.warning("The name of upload %s could not be struck off: %r", entry.upload_id, error)
+
+    def _remember_full(self, group: str) -> None:
+        now = self._clock.now()
+        if len(self._full) >= _MOST_REMEMBERED:
+            self._full = {name: until for name, until in self._full.items() if until > now}
+        self._full[group] = now + _FULL
+
+
+class _Staged:
+    """The staging of a new upload, whose name is renewed while its bytes come."""
+
+    def __init__(self, staging: Staging, entry: Entry, renew: Callable[[Entry], Awaitable[Entry]]) -> None:
+        self._staging = staging
+        self._renew = renew
+        self.entry = entry
+
+    @property
+    def stored(self) -> Stored | None:
+        return self._staging.stored
+
+    async def write(self, data: bytes, /) -> None:
+        self.entry = await self._renew(self.entry)
+        await self._staging.write(data)
+
+    async def discard(self) -> None:
+        await self._staging.discard()
+
+    async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
+        return await self._staging.commit(settle)
+
+
+_T = TypeVar("_T")
+
+
+def _some(items: Sequence[_T], seed: str) -> Sequence[_T]:
+    """As many of them as are looked at: all, or such as differ from one time to the next."""
+    start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]) % len(items)
+    return [*items[start:], *items[:start]][:_LOOK]
