@@ -3,13 +3,16 @@
 Theory of operation
 ===================
 Unfinished uploads are counted in *groups*: those of one owner, and all. The storage keeps a list of names for
-each. Whoever creates an upload first puts its name on the lists, and then reads them. If there are more names
-than there may be uploads, the uploads behind the other names are looked at, and names that stand for none
-which is unfinished are struck off. If there still are too many, so is the new one, and the creation refused.
+each. Whoever creates an upload first puts its name on the lists, then reads them, and goes on if there are no
+more names than there may be uploads. So a limit is never exceeded, whoever races, and nobody needs a lock.
+For suppose there were one upload too many. All of them were enrolled; of their creators one was the last to
+read the list, and found all the others on it. It did not go on, so there is no such upload.
 
-So a limit is never exceeded, whoever races, and nobody needs a lock. For suppose there were one upload too
-many. All of them were enrolled; of their creators one was the last to read the list, and found all the others
-on it. It was refused, so there is no such upload. Two that race for the last place may both be refused.
+If there are more names, the uploads behind those that are not *fresh* are looked at, and what stands for none
+that is unfinished is struck off. A fresh name is somebody's who is just reading the list, too. Of those, the
+ones that began later are going to withdraw; so who comes first reads again, until they have. Who is too many
+even without them withdraws: its name is struck off, and the creation refused. The order needs the same clock
+only to be fair: two that race for the last place may both be refused, never both be let in.
 
 It rests on this: a name is on the list as long as its upload may be unfinished. It is struck off when the
 upload is complete or gone, and by whom does not matter, nor whether at all: who needs the place looks. A
@@ -28,7 +31,6 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from attrs import frozen
 
@@ -56,7 +58,9 @@ _log = logging.getLogger(__name__)
 _FULL = timedelta(seconds=5)
 """How long a list that was found full is not looked through again by this process."""
 _LOOK = 100
-"""How many uploads are looked at for one creation."""
+"""How many uploads are looked at, each time."""
+_ROUNDS = 20
+"""How often a list is read for one creation, before it gives up waiting for others to withdraw."""
 _MOST_REMEMBERED = 1000
 
 _ALL = "all"
@@ -69,6 +73,9 @@ class _Group:
     name: str
     limit: int
     own: bool
+
+    def full(self) -> TooManyUploadsError:
+        return TooManyUploadsError(self.limit if self.own else None)
 
 
 class Enrolment:
@@ -105,7 +112,7 @@ class Enrolment:
     async def leave(self, upload: Upload) -> None:
         """Take down that the upload is not unfinished any more. If that fails, it is logged."""
         for group in self._groups(upload.owner):
-            await self._strike(group.name, Entry.of(upload))
+            await self._leave(group.name, Entry.of(upload))
 
     async def tidy(self, seen: Collection[str], limit: int | None) -> bool:
         """Strike off what stands for no unfinished upload, also where nobody ever comes for a place.
@@ -126,7 +133,7 @@ class Enrolment:
                     return True
                 looked += 1
                 if not await self._counts(entry):
-                    await self._strike(group, entry)
+                    await self._leave(group, entry)
         return False
 
     @staticmethod
@@ -169,40 +176,52 @@ class Enrolment:
         now = self._clock.now()
         for group in groups:
             if self._full.get(group.name, now) > now:
-                raise TooManyUploadsError(group.limit if group.own else None)
+                raise group.full()
         entered: list[_Group] = []
         try:
             for group in groups:
                 entered.append(group)
                 await self._storage.enrol(group.name, entry.name)
-                if not await self._fits(entry, group):
-                    raise TooManyUploadsError(group.limit if group.own else None)
-        except TusError as error:
+                await self._find_place(entry, group)
+        except TusError:
             for group in entered:
                 await self._strike(group.name, entry)
-            if isinstance(error, TooManyUploadsError):
-                self._remember_full(entered[-1].name)
             raise
 
-    async def _fits(self, entry: Entry, group: _Group) -> bool:
-        """Whether the entry has a place in the group; makes one if it can."""
+    async def _find_place(self, entry: Entry, group: _Group) -> None:
+        """Return when there are no more names than there may be uploads.
+
+        :raises TooManyUploadsError: there are, of others who do not withdraw.
+        """
+        for _ in range(_ROUNDS):
+            others = await self._others(entry, group)
+            if len(others) < group.limit:
+                return
+            now = self._clock.now()
+            older = [other for other in others if not other.fresh(now)]
+            ahead = sum(other.fresh(now) and other.is_ahead_of(entry) for other in others)
+            excess = len(older) + ahead + 1 - group.limit
+            for other in _some(older, entry.name) if excess > 0 else ():
+                if not await self._counts(max(others[other], key=lambda each: each.renewal)):
+                    for each in others[other]:
+                        await self._leave(group.name, each)
+                    excess -= 1
+                    if excess == 0:
+                        break
+            if excess > 0:
+                self._remember_full(group.name)
+                raise group.full()
+            # Whoever else is too many is behind, and withdraws on seeing that.
+        raise group.full()
+
+    async def _others(self, entry: Entry, group: _Group) -> dict[Entry, list[Entry]]:
+        """All other creations on the list of a group, with their renewals."""
         others: dict[Entry, list[Entry]] = {}
         async with closing(self._storage.enrolled(group.name)) as names:
             async for _, name in names:
                 if (other := Entry.parse(name)) is not None and other.creation != entry:
                     others.setdefault(other.creation, []).append(other)
-        excess = len(others) + 1 - group.limit
-        if excess <= 0:
-            return True
-        for renewals in _some(list(others.values()), entry.name):
-            if await self._counts(max(renewals, key=lambda each: each.renewal)):
-                continue
-            for other in renewals:
-                await self._strike(group.name, other)
-            excess -= 1
-            if excess == 0:
-                return True
-        return False
+        return others
 
     async def _counts(self, entry: Entry) -> bool:
         """Whether the upload is unfinished, or may yet become one that is."""
@@ -236,7 +255,7 @@ class Enrolment:
         """The creation has ended, in this way or that."""
         if staged is None or staged.stored is None or staged.stored.upload.complete:
             for group in groups:
-                await self._strike(group.name, entry)
+                await self._leave(group.name, entry)
         if staged is not None:
             await self._strike_renewal(staged.entry, groups)
 
@@ -244,8 +263,12 @@ class Enrolment:
         for group in groups if entry.renewal else ():
             await self._strike(group.name, entry)
 
-    async def _strike(self, group: str, entry: Entry) -> None:
+    async def _leave(self, group: str, entry: Entry) -> None:
+        """Strike the name off, which makes room."""
         self._full.pop(group, None)
+        await self._strike(group, entry)
+
+    async def _strike(self, group: str, entry: Entry) -> None:
         try:
             await self._storage.strike(group, entry.name)
         except TusError as error:
@@ -281,10 +304,7 @@ class _Staged:
         return await self._staging.commit(settle)
 
 
-_T = TypeVar("_T")
-
-
-def _some(items: Sequence[_T], seed: str) -> Sequence[_T]:
+def _some(entries: Sequence[Entry], seed: str) -> Sequence[Entry]:
     """As many of them as are looked at: all, or such as differ from one time to the next."""
-    start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]) % len(items)
-    return [*items[start:], *items[:start]][:_LOOK]
+    start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]) % (len(entries) or 1)
+    return [*entries[start:], *entries[:start]][:_LOOK]

@@ -14,10 +14,12 @@ from tus_domain.values import UploadId
 __all__ = ["Entry"]
 
 _BIRTH = timedelta(minutes=10)
-"""How long a name without an upload counts, since its creation began or was seen to go on. Bodies are silent
-for less, and the clocks of different machines differ by less.
+"""How long a name without an upload counts, since its creation began or was seen to go on. Less ``_RENEWAL``,
+it is how long a body may be silent, together with what the clocks of different machines differ.
 """
 _RENEWAL = timedelta(minutes=2)
+_ENTERING = timedelta(seconds=5)
+"""How long after its beginning a creation may still wait for a place."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = timedelta(microseconds=1)
 _NAME = re.compile(r"([^.]+)\.(\d{1,17})(?:\.(\d{1,6}))?", re.ASCII)
@@ -57,6 +59,14 @@ class Entry:
     def name(self) -> str:
         """Its name on the lists. A renewal is one beside it."""
         return f"{self.upload_id}.{self.created}" + (f".{self.renewal}" if self.renewal else "")
+
+    def fresh(self, now: datetime) -> bool:
+        """Whether the creation has only just begun."""
+        return abs(now - self._began) < _ENTERING
+
+    def is_ahead_of(self, other: Entry) -> bool:
+        """Whether this one came first, as far as clocks can tell."""
+        return (self.created, self.upload_id) < (other.created, other.upload_id)
 
     def renewed(self, now: datetime) -> Entry:
         """The same as it is to be now."""
