@@ -46,6 +46,14 @@ class DoomedDisk(UnsyncedDisk):
         self._step()
         super().make_directory_in(directory, name)
 
+    def remove_directory(self, path: str) -> None:
+        self._step()
+        super().remove_directory(path)
+
+    def create(self, path: str) -> None:
+        self._step()
+        super().create(path)
+
     def open_or_create(self, path: str) -> int:
         self._step()
         return super().open_or_create(path)

@@ -6,11 +6,11 @@ import pytest
 
 from tests.tus_adapters import layouts
 from tus_adapters.files import Durability, FileLocks, FileStorage, Layout
-from tus_adapters.testing import ConcatenationContract, LocksContract, StorageContract
+from tus_adapters.testing import ConcatenationContract, CountingContract, LocksContract, StorageContract
 from tus_domain import UploadId
 
 
-class FilesContract(ConcatenationContract, StorageContract):
+class FilesContract(ConcatenationContract, CountingContract, StorageContract):
     durability: Durability
     large = 100_000
 

@@ -8,13 +8,13 @@ import pytest
 from tests.tus_adapters import layouts
 from tests.tus_adapters.disks import DoomedDisk, InPlaceDisk, LateDisk, UnsyncedDisk
 from tus_adapters.files import Disk, Durability, FileStorage, Layout
-from tus_adapters.testing import ConcatenationCrashContract, Story
+from tus_adapters.testing import ConcatenationCrashContract, CountingCrashContract, Story
 from tus_adapters.testing.steps import an_upload
 from tus_domain import Storage, UploadId
 from tus_domain.errors import UploadGoneError
 
 
-class FilesCrashContract(ConcatenationCrashContract):
+class FilesCrashContract(ConcatenationCrashContract, CountingCrashContract):
     """With sizes that make every step occur, and no more of them than needed."""
 
     durability = Durability.COMPLETION

@@ -4,11 +4,11 @@ import pytest
 
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.memory import MemoryStorage
-from tus_adapters.testing import ConcatenationContract, LocksContract, StorageContract
+from tus_adapters.testing import ConcatenationContract, CountingContract, LocksContract, StorageContract
 from tus_domain import UploadId
 
 
-class TestMemoryStorage(ConcatenationContract, StorageContract):
+class TestMemoryStorage(ConcatenationContract, CountingContract, StorageContract):
     large = 100_000
 
     @pytest.fixture(autouse=True)

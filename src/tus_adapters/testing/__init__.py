@@ -2,13 +2,16 @@ r"""The contract of the ports, as tests: for whoever writes a storage or locks o
 
 Subclass a contract, say how yours is opened, and run pytest, with anyio's plugin, which comes with anyio, and
 hypothesis (``pip install litestar-tus[testing]``). All that a storage has to add is this; replace
-``FileStorage`` by your own, and leave ``ConcatenationContract`` out if it cannot join uploads::
+``FileStorage`` by your own, and leave ``ConcatenationContract`` out if it cannot join uploads, and
+``CountingContract`` if it keeps no lists of them::
 
     import pytest
     from tus_adapters.files import FileLocks, FileStorage
-    from tus_adapters.testing import ConcatenationContract, LocksContract, StorageContract
+    from tus_adapters.testing import (
+        ConcatenationContract, CountingContract, LocksContract, StorageContract,
+    )
 
-    class TestMyStorage(ConcatenationContract, StorageContract):
+    class TestMyStorage(ConcatenationContract, CountingContract, StorageContract):
         @pytest.fixture(autouse=True)
         def directory(self, tmp_path):
             self.path = tmp_path
@@ -42,8 +45,8 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "_adapter", "_appending", "_cancellation", "_concatenation",
-            "_concatenation_crash", "_contention", "_crash", "_creation", "_keeping", "_locks",
-            "_machine", "steps",
+            "_concatenation_crash", "_contention", "_counting", "_counting_crash", "_crash", "_creation",
+            "_keeping", "_locks", "_machine", "steps",
         )
     )
 )  # fmt: skip
@@ -51,6 +54,8 @@ pytest.register_assert_rewrite(
 # They have to be rewritten before they are imported.
 from tus_adapters.testing._concatenation import ConcatenationContract  # noqa: E402
 from tus_adapters.testing._concatenation_crash import ConcatenationCrashContract  # noqa: E402
+from tus_adapters.testing._counting import CountingContract  # noqa: E402
+from tus_adapters.testing._counting_crash import CountingCrashContract  # noqa: E402
 from tus_adapters.testing._crash import Crash, CrashContract, Story  # noqa: E402
 from tus_adapters.testing._locks import LocksContract  # noqa: E402
 from tus_adapters.testing._machine import StorageMachine  # noqa: E402
@@ -60,6 +65,8 @@ from tus_adapters.testing._strategies import metadata, uploads  # noqa: E402
 __all__ = [
     "ConcatenationContract",
     "ConcatenationCrashContract",
+    "CountingContract",
+    "CountingCrashContract",
     "Crash",
     "CrashContract",
     "LocksContract",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 
 import pytest
@@ -22,7 +23,7 @@ from tus_adapters.testing.steps import (
 )
 from tus_domain import Phase, Staging, Storage, Upload
 
-__all__ = ["Crash", "CrashContract", "Story"]
+__all__ = ["Crash", "CrashContract", "Story", "crashes"]
 
 _MOST_STEPS = 1000
 
@@ -177,7 +178,7 @@ class CrashContract(AdapterTests):
         for steps in count():
             upload = an_upload()
             story = Story(upload, content(self.large + 123, upload.id))
-            crashed = await _crashes(play, self.open_doomed(steps), story)
+            crashed = await crashes(partial(play, self.open_doomed(steps), story))
             try:
                 await self._check_goes_on(story)
             except BaseException as failure:
@@ -209,9 +210,10 @@ class CrashContract(AdapterTests):
         await self.check_absent(story.upload.id)
 
 
-async def _crashes(play: Callable[[Storage, Story], Awaitable[None]], storage: Storage, story: Story) -> bool:
+async def crashes(play: Callable[[], Awaitable[None]]) -> bool:
+    """Whether the process dies of it."""
     try:
-        await play(storage, story)
+        await play()
     except Crash:
         return True
     except BaseExceptionGroup as group:

@@ -16,13 +16,13 @@ from tests.tus_adapters.s3.store import MIB
 from tus_adapters.ids import random_id
 from tus_adapters.s3 import BotoBucket, S3Storage, Sizes
 from tus_adapters.s3._bucket import MissingError
-from tus_adapters.testing import ConcatenationContract, StorageContract
+from tus_adapters.testing import ConcatenationContract, CountingContract, StorageContract
 from tus_domain import UploadId
 
 pytestmark = pytest.mark.servers
 
 
-class ServerContract(ConcatenationContract, StorageContract):
+class ServerContract(ConcatenationContract, CountingContract, StorageContract):
     """Each test has keys of its own, below a prefix."""
 
     reads_unfinished = False

@@ -14,6 +14,8 @@ from tus_adapters.s3 import S3Storage, Sizes
 from tus_adapters.testing import (
     ConcatenationContract,
     ConcatenationCrashContract,
+    CountingContract,
+    CountingCrashContract,
     Crash,
     StorageContract,
     StorageMachine,
@@ -44,7 +46,7 @@ def raw(store: Store, upload_id: UploadId) -> bytes | None:
     return store.objects[name].content
 
 
-class SimulatedContract(ConcatenationContract, StorageContract):
+class SimulatedContract(ConcatenationContract, CountingContract, StorageContract):
     large = 100_000
     reads_unfinished = False
     equal_parts = True
@@ -87,7 +89,7 @@ class DoomedNode:
         return call.land()
 
 
-class SimulatedCrash(ConcatenationCrashContract):
+class SimulatedCrash(ConcatenationCrashContract, CountingCrashContract):
     large = 4000
     reads_unfinished = False
     half: bool
