@@ -122,7 +122,8 @@ class Service:
         """From now on, time is what the test says."""
         clock = ManualClock(self.plugin.uploads._clock.now().replace(microsecond=250_000))
         uploads = self.plugin.uploads
-        for owner in (uploads, uploads._recorder, uploads._remover, uploads.finals, self.plugin.downloads):
+        inner = (uploads._recorder, uploads._remover, uploads._enrolment, uploads.finals)
+        for owner in (uploads, *inner, self.plugin.downloads):
             owner._clock = clock
         return clock
 

@@ -62,6 +62,8 @@ def test_the_defaults() -> None:
         "minimum_speed": None,
         "max_requests": None,
         "max_requests_per_upload": 32,
+        "max_uploads": None,
+        "max_uploads_per_owner": None,
         "max_header_size": 65_536,
         "max_metadata_size": 16_384,
         "sweep_interval": 86400,

@@ -1,16 +1,18 @@
 """Limits: what one client, or many, cannot make the server do."""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from litestar import Litestar
 
-from litestar_tus import _body
+from litestar_tus import TUSConfig, TUSPlugin, _body
 from litestar_tus._body import RequestBody
 from tests.litestar_tus.asgi import END, Answered, created, exchange, http, offset_of, patch, post
 from tests.litestar_tus.service import VERSION, Service, application, in_memory
+from tus_adapters.memory import MemoryStorage
 
 PAIR = "k " + "QUJD" * 10  # 42 bytes
 
@@ -150,6 +152,142 @@ async def test_a_request_that_ends_badly_makes_room(end: str) -> None:
             tasks.cancel_scope.cancel()
 
     assert (await exchange(app, http("HEAD", location, VERSION), END)).status == 200
+
+
+# --- unfinished uploads ---------------------------------------------------------------------------
+
+
+def by_header(request: Any) -> str | None:
+    name: str | None = request.headers.get("x-user")
+    return name
+
+
+@pytest.mark.clause("P-LIMITS")
+def test_so_many_uploads_may_be_unfinished(serve: Callable[..., Service]) -> None:
+    service = serve(max_uploads=2)
+    first = service.upload(5)
+    service.upload(5, b"hel")
+
+    refused = service.create(Upload_Length=5)
+
+    assert refused.status_code == 429
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.json()["title"] == "Too many unfinished uploads"
+    assert "location" not in refused.headers
+    assert len(service.stored) == 2
+    assert service.create(b"hello", Upload_Length=5).status_code == 429, (
+        "it would be complete soon, but is not"
+    )
+    assert service.append(first, 0, b"hello").status_code == 204
+    assert service.create(b"hello", Upload_Length=5).status_code == 201
+    service.upload(5)
+
+
+@pytest.mark.clause("P-LIMITS")
+def test_and_so_many_of_one_owner(serve: Callable[..., Service]) -> None:
+    service = serve(max_uploads_per_owner=1, owner=by_header)
+    location = service.upload(5, X_User="ann")
+
+    refused = service.create(Upload_Length=5, X_User="ann")
+
+    assert refused.status_code == 429
+    assert "1 of one owner" in refused.json()["detail"]
+    service.upload(5, X_User="bob")
+    for _ in range(3):
+        service.upload(5)
+    assert service.delete(location, X_User="ann").status_code == 204
+    service.upload(5, X_User="ann")
+
+
+@pytest.mark.clause("P-LIMITS")
+@pytest.mark.anyio
+async def test_no_byte_is_read_of_what_is_refused() -> None:
+    app = application(in_memory(max_uploads=1))
+    await created(app, 5)
+    refused = [
+        await exchange(app, post(Upload_Length=5), b"hello", END),
+        await exchange(app, post(Upload_Length=5, Content_Length=5, Transfer_Encoding=None), b"hello", END),
+    ]
+    assert [answer.status for answer in refused] == [429, 429]
+    assert [answer.receives for answer in refused] == [0, 0]
+
+
+@pytest.mark.clause("P-LIMITS")
+@pytest.mark.anyio
+async def test_those_whose_body_is_still_coming_count() -> None:
+    app = application(in_memory(max_uploads=2))
+    held = Held(app)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            await held.hold(tasks, post(Upload_Length=5))
+        refused = await exchange(app, post(Upload_Length=5), b"hello", END)
+        held.go_on.set()
+    assert refused.status == 429
+    assert [answer.status for answer in held.answers] == [201, 201]
+    for _ in range(2):
+        await created(app, 5)
+
+
+@pytest.mark.clause("P-LIMITS")
+def test_a_final_upload_counts_while_it_waits(serve: Callable[..., Service]) -> None:
+    service = serve(max_uploads=2)
+    done = service.upload(0, Upload_Concat="partial")
+    part = service.upload(5, Upload_Concat="partial")
+    assert service.create(Upload_Concat=f"final;{done} {part}").status_code == 201
+    assert service.create(Upload_Concat=f"final;{part}").status_code == 429
+    assert service.create(Upload_Concat=f"final;{done}").status_code == 201, "it is made at once"
+    assert service.append(part, 0, b"hello").status_code == 204
+    for _ in range(2):
+        service.upload(5)
+
+
+@pytest.mark.clause("P-LIMITS")
+@pytest.mark.anyio
+async def test_two_plugins_on_one_directory_never_let_in_too_many(tmp_path: Path) -> None:
+    """As two processes would: they have nothing in common but the files."""
+    config = TUSConfig(upload_dir=tmp_path, max_uploads=5, max_uploads_per_owner=3, owner=by_header)
+    apps = [application(TUSPlugin(config)) for _ in range(2)]
+    answers: list[Answered] = []
+
+    async def create(number: int) -> None:
+        sent = VERSION | {"Upload-Length": "5", "X-User": "ann" if number % 3 else "bob"}
+        answers.append(await exchange(apps[number % 2], http("POST", "/files", sent)))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(24):
+            tasks.start_soon(create, number)
+
+    statuses = [answer.status for answer in answers]
+    assert set(statuses) == {201, 429}
+    assert 1 <= statuses.count(201) <= 5
+    records = list(tmp_path.glob("*.info"))
+    assert len(records) == statuses.count(201), "what is refused leaves nothing"
+    names = [path for path in (tmp_path / "_unfinished").rglob("*") if path.is_file()]
+    assert len(names) == 2 * len(records)
+    owners = [record.read_text().count('"owner": "ann"') for record in records]
+    assert sum(owners) <= 3
+
+
+class Countless:
+    """A storage that cannot count."""
+
+    def __init__(self) -> None:
+        storage = MemoryStorage()
+        for name in ("begin", "stage", "load", "recover", "delete", "read", "scan"):
+            setattr(self, name, getattr(storage, name))
+
+
+@pytest.mark.parametrize("limit", ["max_uploads", "max_uploads_per_owner"])
+def test_a_storage_that_cannot_count_is_refused_at_the_start(limit: str) -> None:
+    TUSConfig(storage_backend=Countless())
+    with pytest.raises(ValueError, match=f"{limit}: the storage_backend cannot count"):
+        TUSConfig(storage_backend=Countless(), owner=by_header, **{limit: 1})
+
+
+def test_owners_are_needed_where_they_are_limited() -> None:
+    with pytest.raises(ValueError, match="max_uploads_per_owner: nothing has an owner"):
+        TUSConfig(max_uploads_per_owner=1)
 
 
 # --- speed ----------------------------------------------------------------------------------------

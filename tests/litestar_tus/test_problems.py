@@ -60,6 +60,7 @@ EXPECTED: list[tuple[TusError, int]] = [
     (UnsupportedMediaTypeError(), 415),
     (RangeNotSatisfiableError(5), 416),
     (TooManyRequestsError(), 429),
+    (errors.TooManyUploadsError(None), 429),
     (HeadersTooLargeError(5), 431),
     (errors.UploadLockedError(), 423),
     (errors.BodyStoppedError(), 423),

@@ -55,6 +55,16 @@ def test_every_error_is_somebodys_fault(error: type[TusError]) -> None:
         (errors.ChecksumMismatchError, (), "The body does not match its checksum and was discarded."),
         (errors.UploadNotFoundError, (), "There is no such upload."),
         (errors.UploadGoneError, (), "The upload is gone; it has to be started anew."),
+        (
+            errors.TooManyUploadsError,
+            (None,),
+            "There are as many unfinished uploads as there may be; try again later.",
+        ),
+        (
+            errors.TooManyUploadsError,
+            (3,),
+            "There are as many unfinished uploads as there may be, 3 of one owner; try again later.",
+        ),
         (errors.UploadIncompleteError, (), "The upload is not complete; it can be downloaded when it is."),
         (
             errors.FinalUploadError,

@@ -1,6 +1,7 @@
 """How many requests each operation makes: they are what an upload costs, and how long it takes at least."""
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.tus_adapters.s3.uploading import LEAST, PART, Node, Pieces
 from tus_adapters.ids import random_id
 from tus_adapters.testing.steps import content
 from tus_domain import AppendBody, Checksum, Concatenation, CreateUpload, UploadId
-from tus_domain.errors import StorageUnavailableError
+from tus_domain.errors import StorageUnavailableError, TooManyUploadsError
 
 pytestmark = pytest.mark.anyio
 
@@ -23,10 +24,10 @@ LISTS = {"keys", "parts", "multiparts"}
 class Counted:
     """A node whose requests are counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, **limits: int) -> None:
         self.store = Store(least_part=LEAST, equal_parts=True)
         self.faults = Faults()
-        self.node = Node(self.store, self.faults)
+        self.node = Node(self.store, self.faults, **limits)
 
     def reset(self) -> None:
         """Count from here on."""
@@ -263,3 +264,41 @@ async def test_the_last_of_the_parts_that_a_final_upload_waits_for(counted: Coun
     # The records of the final upload and of the other source, before its lock is asked for and under it; that
     # source's object; parts; claim, frozen, completed, done.
     assert len(counted.calls) - own == 2 * (1 + 1) + 1 + 6 + 4
+
+
+# --- where it is limited how many unfinished uploads there are ----------------------------------------------
+
+
+def creation(size: int = 0) -> CreateUpload:
+    return CreateUpload(upload_id=random_id(), length=PART, content_length=size, owner="ann")
+
+
+@pytest.mark.parametrize("limits", [("max_uploads",), ("max_uploads", "max_uploads_per_owner")])
+async def test_each_limit_costs_a_list_and_a_write_and_later_another(limits: tuple[str, ...]) -> None:
+    counted = Counted(**dict.fromkeys(limits, 2))
+    count = len(limits)
+
+    upload = await counted.node.uploads.create(creation())
+    assert counted.cost == (0, count, 1 + count)
+    counted.reset()
+    assert (await counted.node.append(upload.id, 0, content(PART))).complete
+    assert counted.cost == (1, 0, 3 + count)
+    counted.reset()
+    assert (await counted.node.uploads.create(creation(PART), Pieces([content(PART)]))).complete
+    assert counted.cost == (0, count, 2 + 2 * count)
+
+
+async def test_a_full_list_costs_a_read_for_each_upload_once_in_a_while() -> None:
+    counted = Counted(max_uploads=3)
+    for _ in range(3):
+        await counted.node.uploads.create(creation())
+    counted.node.clock.advance(timedelta(seconds=5))
+    counted.reset()
+
+    with pytest.raises(TooManyUploadsError):
+        await counted.node.uploads.create(creation())
+    assert counted.cost == (3, 1, 2)
+    counted.reset()
+    with pytest.raises(TooManyUploadsError):
+        await counted.node.uploads.create(creation())
+    assert counted.cost == (0, 0, 0)

@@ -42,16 +42,24 @@ class Pieces:
 class Node:
     """A server over the store."""
 
-    def __init__(self, store: Store, gate: Gate | None = None, *, memory: int = 100 * PART, part: int = PART):
+    def __init__(
+        self,
+        store: Store,
+        gate: Gate | None = None,
+        *,
+        memory: int = 100 * PART,
+        part: int = PART,
+        max_uploads: int | None = None,
+        max_uploads_per_owner: int | None = None,
+    ) -> None:
         sizes = Sizes(part=part, unknown=2 * part, least=LEAST, unit=1)
         self.clock = ManualClock()
         self.storage = S3Storage(
             SimulatedBucket(store, gate), PREFIX, sizes=sizes, memory=memory, pauses=(0, 0), clock=self.clock
         )
         self.events = RecordedEvents()
-        self.uploads = Uploads(
-            self.storage, MemoryLocks(), self.clock, Policy(lifetime=None), events=self.events
-        )
+        policy = Policy(max_uploads=max_uploads, max_uploads_per_owner=max_uploads_per_owner)
+        self.uploads = Uploads(self.storage, MemoryLocks(), self.clock, policy, events=self.events)
 
     async def scan(self, *, after: timedelta = timedelta()) -> list[UploadId]:
         """The uploads that are there, some time later. Cleans up on the way."""
