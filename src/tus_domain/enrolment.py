@@ -87,6 +87,7 @@ class Enrolment:
     def __init__(self, storage: Storage, clock: Clock, policy: Policy) -> None:
         self._most = policy.max_uploads
         self._most_each = policy.max_uploads_per_owner
+        self._sliding = policy.sliding
         self._clock = clock
         self._all = storage
         self._full: dict[str, datetime] = {}
@@ -123,18 +124,14 @@ class Enrolment:
         """
         if not self.limited:
             return False
-        looked = 0
+        doubtful: dict[tuple[str, Entry], list[Entry]] = {}
         async with closing(self._storage.enrolled(None)) as names:
             async for group, name in names:
-                entry = Entry.parse(name)
-                if entry is None or entry.creation.name in seen:
-                    continue
-                if looked == limit:
-                    return True
-                looked += 1
-                if not await self._counts(entry):
-                    await self._leave(group, entry)
-        return False
+                if (entry := Entry.parse(name)) is not None and entry.creation.name not in seen:
+                    doubtful.setdefault((group, entry.creation), []).append(entry)
+        for (group, _), renewals in list(doubtful.items())[:limit]:
+            await self._look(group, renewals)
+        return limit is not None and len(doubtful) > limit
 
     @staticmethod
     def mark(upload: Upload) -> str:
@@ -163,7 +160,7 @@ class Enrolment:
         staged: _Staged | None = None
         try:
             async with opened as staging:
-                staged = _Staged(staging, entry, lambda last: self._renew(last, groups))
+                staged = _Staged(staging, entry, lambda entries: self._renew(entries, groups))
                 yield staged
         except (RequestError, ContentionError, BodyLostError):
             await self._end(entry, groups, staged)
@@ -184,8 +181,7 @@ class Enrolment:
                 await self._storage.enrol(group.name, entry.name)
                 await self._find_place(entry, group)
         except TusError:
-            for group in entered:
-                await self._strike(group.name, entry)
+            await self._strike_all(entered, entry)
             raise
 
     async def _find_place(self, entry: Entry, group: _Group) -> None:
@@ -202,12 +198,9 @@ class Enrolment:
             ahead = sum(other.fresh(now) and other.is_ahead_of(entry) for other in others)
             excess = len(older) + ahead + 1 - group.limit
             for other in _some(older, entry.name) if excess > 0 else ():
-                if not await self._counts(max(others[other], key=lambda each: each.renewal)):
-                    for each in others[other]:
-                        await self._leave(group.name, each)
-                    excess -= 1
-                    if excess == 0:
-                        break
+                excess -= await self._look(group.name, others[other])
+                if excess == 0:
+                    break
             if excess > 0:
                 self._remember_full(group.name)
                 raise group.full()
@@ -223,11 +216,21 @@ class Enrolment:
                     others.setdefault(other.creation, []).append(other)
         return others
 
+    async def _look(self, group: str, renewals: Sequence[Entry]) -> bool:
+        """Strike a creation off with all its renewals, unless it counts. Whether it was."""
+        if await self._counts(max(renewals, key=lambda each: each.renewal)):
+            return False
+        for entry in renewals:
+            await self._leave(group, entry)
+        return True
+
     async def _counts(self, entry: Entry) -> bool:
         """Whether the upload is unfinished, or may yet become one that is."""
-        upload: Upload | None = None
+        upload, lives = None, False
         try:
-            upload = (await self._storage.load(entry.upload_id)).upload
+            stored = await self._storage.load(entry.upload_id)
+            # The next bytes of a body that is on its way may give it more time.
+            upload, lives = stored.upload, self._sliding and stored.claimed
         except UploadGoneError:
             return False
         except UploadNotFoundError:
@@ -235,21 +238,25 @@ class Enrolment:
         now = self._clock.now()
         if upload is None or Entry.of(upload) != entry.creation:
             return entry.young(now)
-        return not upload.complete and not upload.expired(now)
+        return not upload.complete and (lives or not upload.expired(now))
 
-    async def _renew(self, last: Entry, groups: Sequence[_Group]) -> Entry:
-        """Take down that the creation goes on. If that fails, it is logged, and done the next time."""
-        entry = last.renewed(self._clock.now())
-        if entry.renewal <= last.renewal:
-            return last
+    async def _renew(self, entries: list[Entry], groups: Sequence[_Group]) -> None:
+        """Take down that the creation goes on. If that fails, it is logged, and done the next time.
+
+        The renewal before stays meanwhile: whoever reads the list at this moment sees one of the two.
+        """
+        entry = entries[-1].renewed(self._clock.now())
+        if entry.renewal <= entries[-1].renewal:
+            return
         try:
             for group in groups:
                 await self._storage.enrol(group.name, entry.name)
         except TusError as error:
             _log.warning("The name of upload %s could not be renewed: %r", entry.upload_id, error)
-            return last
-        await self._strike_renewal(last, groups)
-        return entry
+            return
+        entries.append(entry)
+        if len(entries) > 3:  # the first is its name for ever
+            await self._strike_all(groups, entries.pop(1))
 
     async def _end(self, entry: Entry, groups: Sequence[_Group], staged: _Staged | None) -> None:
         """The creation has ended, in this way or that."""
@@ -257,11 +264,12 @@ class Enrolment:
             for group in groups:
                 await self._leave(group.name, entry)
         if staged is not None:
-            await self._strike_renewal(staged.entry, groups)
+            await self._strike_all(groups, *staged.entries[1:])
 
-    async def _strike_renewal(self, entry: Entry, groups: Sequence[_Group]) -> None:
-        for group in groups if entry.renewal else ():
-            await self._strike(group.name, entry)
+    async def _strike_all(self, groups: Sequence[_Group], *entries: Entry) -> None:
+        for group in groups:
+            for entry in entries:
+                await self._strike(group.name, entry)
 
     async def _leave(self, group: str, entry: Entry) -> None:
         """Strike the name off, which makes room."""
@@ -284,17 +292,19 @@ class Enrolment:
 class _Staged:
     """The staging of a new upload, whose name is renewed while its bytes come."""
 
-    def __init__(self, staging: Staging, entry: Entry, renew: Callable[[Entry], Awaitable[Entry]]) -> None:
+    def __init__(
+        self, staging: Staging, entry: Entry, renew: Callable[[list[Entry]], Awaitable[None]]
+    ) -> None:
         self._staging = staging
         self._renew = renew
-        self.entry = entry
+        self.entries = [entry]
 
     @property
     def stored(self) -> Stored | None:
         return self._staging.stored
 
     async def write(self, data: bytes, /) -> None:
-        self.entry = await self._renew(self.entry)
+        await self._renew(self.entries)
         await self._staging.write(data)
 
     async def discard(self) -> None:

@@ -226,6 +226,25 @@ async def test_what_has_expired_does_not_count() -> None:
     await rig.begin("c")
 
 
+async def test_what_has_expired_counts_while_the_next_bytes_may_give_it_more_time() -> None:
+    rig = Limited(max_uploads=1, lifetime=timedelta(hours=1), sliding=True, checkpoint_seconds=3600)
+    await rig.create(length=5)
+
+    async def expire() -> None:
+        rig.clock.advance(timedelta(hours=1, seconds=-1))
+        rig.soon()
+        await rig.refused("b")
+
+    rig.clock.advance(timedelta(minutes=1))
+    with pytest.raises(BodyStalledError):
+        await rig.append(b"a", expire, b"b", BodyStalledError(60))
+    assert not (await rig.find()).expired(rig.clock.now())
+    rig.soon()
+    await rig.refused("c")
+    rig.clock.advance(timedelta(hours=1))
+    await rig.begin("d")
+
+
 async def test_a_creation_with_all_its_bytes_counts_only_while_they_come() -> None:
     rig = Limited(max_uploads=1)
     for name in "abc":
@@ -375,6 +394,7 @@ async def test_a_long_creation_keeps_its_place() -> None:
     async def wait() -> None:
         rig.clock.advance(8 * MINUTE - timedelta(seconds=5))
         await rig.refused("other")
+        await rig.uploads.sweep()
         rig.soon()
         seen.append(rig.storage.names["all"])
 
@@ -384,7 +404,7 @@ async def test_a_long_creation_keeps_its_place() -> None:
 
     first = Entry.of(an_upload()).name
     assert seen[0] == {first}
-    assert seen[-1] == {first, f"{first}.32"}
+    assert seen[-1] == {first, f"{first}.28", f"{first}.32"}
     assert rig.storage.names == {"all": {first}}
     rig.clock.advance(60 * MINUTE)
     await rig.refused("other")
