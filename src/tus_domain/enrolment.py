@@ -36,7 +36,7 @@ from attrs import frozen
 
 from tus_domain.closing import closing
 from tus_domain.counting import CountingStorage, can_count
-from tus_domain.entry import Entry
+from tus_domain.entry import Entry, by_creation
 from tus_domain.errors import (
     BodyLostError,
     ContentionError,
@@ -190,7 +190,11 @@ class Enrolment:
         :raises TooManyUploadsError: there are, of others who do not withdraw.
         """
         for _ in range(_ROUNDS):
-            others = await self._others(entry, group)
+            async with closing(self._storage.enrolled(group.name)) as found:
+                names = {name async for _, name in found} - {entry.name}
+            if len(names) < group.limit:  # mostly so: there is no need to know whose they are
+                return
+            others = by_creation(sorted(names))
             if len(others) < group.limit:
                 return
             now = self._clock.now()
@@ -206,15 +210,6 @@ class Enrolment:
                 raise group.full()
             # Whoever else is too many is behind, and withdraws on seeing that.
         raise group.full()
-
-    async def _others(self, entry: Entry, group: _Group) -> dict[Entry, list[Entry]]:
-        """All other creations on the list of a group, with their renewals."""
-        others: dict[Entry, list[Entry]] = {}
-        async with closing(self._storage.enrolled(group.name)) as names:
-            async for _, name in names:
-                if (other := Entry.parse(name)) is not None and other.creation != entry:
-                    others.setdefault(other.creation, []).append(other)
-        return others
 
     async def _look(self, group: str, renewals: Sequence[Entry]) -> bool:
         """Strike a creation off with all its renewals, unless it counts. Whether it was."""

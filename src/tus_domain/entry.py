@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from attrs import evolve, frozen
@@ -11,7 +12,7 @@ from tus_domain.errors import InvalidUploadIdError
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
-__all__ = ["Entry"]
+__all__ = ["Entry", "by_creation"]
 
 _BIRTH = timedelta(minutes=10)
 """How long a name without an upload counts, since its creation began or was seen to go on. Less ``_RENEWAL``,
@@ -79,3 +80,12 @@ class Entry:
     @property
     def _began(self) -> datetime:
         return _EPOCH + self.created * _INSTANT
+
+
+def by_creation(names: Iterable[str]) -> dict[Entry, list[Entry]]:
+    """The entries of these names, each creation with its renewals; without what is none."""
+    found: dict[Entry, list[Entry]] = {}
+    for name in names:
+        if (entry := Entry.parse(name)) is not None:
+            found.setdefault(entry.creation, []).append(entry)
+    return found
