@@ -37,7 +37,6 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "shibuya"
 html_title = "litestar-tus"
-html_baseurl = ""
 html_copy_source = False
 html_show_sourcelink = False
 html_extra_path = ["_site"]  # sends whoever opens the site's root to the guide
