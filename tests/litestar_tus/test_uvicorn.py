@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -32,6 +32,7 @@ from litestar_tus._pulling import PullingProtocol
 PATIENCE = 20  # seconds, for a busy machine
 MIB = 1 << 20
 DATA = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(MIB // 32))
+SLOW = [HealthCheck.too_slow]  # examples are made beside the servers, in one process
 LOOPS = ["asyncio", "uvloop"]
 PATH: ContextVar[str] = ContextVar("PATH")  # of the request that a task serves
 
@@ -283,7 +284,7 @@ def test_whatever_the_wire_the_answers_are_the_same(
 ) -> None:
     both = [serve(protocol, loop) for protocol in (HttpToolsProtocol, PullingProtocol)]
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
     @given(st.lists(ONE, min_size=1, max_size=4), st.data())
     def check(requests: list[Any], data: st.DataObject) -> None:
         bodies = [DATA[7 * number :][:size] for number, (_, _, size, _) in enumerate(requests)]
@@ -373,7 +374,7 @@ def test_what_came_before_a_loss_is_given_out(
     serving = serve(loop=loop)
     numbers = count()
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
     @given(
         st.sampled_from(["all", "slow", "turns"]),
         st.sampled_from([64, 300, 5000]),
