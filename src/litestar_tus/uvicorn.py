@@ -1,5 +1,7 @@
 """uvicorn's HTTP protocol, which takes large bodies faster: ``uvicorn --http litestar_tus.uvicorn:Protocol``.
 
+uvicorn 0.34 and before take it from ``uvicorn.run(http=...)`` only.
+
 It serves any application, and all of it. Where it cannot do better it does what uvicorn does: for small
 bodies, bodies of unknown length, TLS, event loops other than asyncio's and uvloop's. And if httptools is not
 installed, or a release of uvicorn is built in another way than is known here, ``Protocol`` is uvicorn's own,

@@ -418,15 +418,36 @@ def test_a_connection_that_the_server_closed_is_not_read(
         (protocol,) = serving.protocols
         client.sendall(DATA[1000:2000])
 
+        ahead: list[bool] = []
+
         def close() -> None:
-            protocol.transport.close()
+            for step in (lambda: None, protocol.transport.close):
+                step()
+                ahead.append(protocol._is_ahead(protocol.cycle))
             serving.app.gate.set()
 
         serving.call(close)
         eventually(lambda: serving.app.seen)
 
+    assert ahead == [True, False]
     assert serving.app.seen == {"/wait": (DATA[:1000], "lost")}
     assert pulls == []
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_nobody_had_asked_for_is_given_out_after_a_loss(
+    serve: Callable[..., Serving], loop: str
+) -> None:
+    """So little that reading was not paused, and the loss was noticed at once."""
+    serving = serve(loop=loop)
+    with serving.connect() as client:
+        client.sendall(head("wait", f"Content-Length: {MIB}") + DATA[:1000])
+        eventually(lambda: serving.protocols and serving.protocols[0].cycle)
+    eventually(lambda: not serving.protocols)
+    serving.app.gate.set()
+    eventually(lambda: serving.app.seen)
+
+    assert serving.app.seen == {"/wait": (DATA[:1000], "lost")}
 
 
 # --- what is not pulled ---------------------------------------------------------------------------
