@@ -158,7 +158,7 @@ clean: ## Remove environments, caches and builds; ./uploads stays
 
 .venv/.dev: .venv/.pip pyproject.toml
 	@echo "Installing the server and the development tools into .venv"
-	@$(PIP) $(INSTALL) --editable '.[s3,server,testing]' --group dev
+	@$(PIP) $(INSTALL) --editable '.[metrics,s3,server,testing,tracing]' --group dev
 	@touch $@ .venv/.server
 
 .venv/.browser: .venv/.dev
@@ -180,7 +180,7 @@ clean: ## Remove environments, caches and builds; ./uploads stays
 .venv-%/.test: pyproject.toml .venv/.dev
 	@echo "Installing the server and the test tools into .venv-$*"
 	@"$$($(FIND_PYTHON) $*)" -m venv --without-pip .venv-$*
-	@$(PIP) --python .venv-$*/bin/python $(INSTALL) --editable '.[s3,server,testing]' --group test
+	@$(PIP) --python .venv-$*/bin/python $(INSTALL) --editable '.[metrics,s3,server,testing,tracing]' --group test
 	@touch $@
 
 .PRECIOUS: .venv-%/.test

@@ -20,14 +20,14 @@ _log = logging.getLogger("litestar_tus")
 
 
 @contextmanager
-def logged(what: str) -> Generator[None]:
+def logged(what: str, **facts: Any) -> Generator[None]:
     """Have a failure logged, and end there: raised on, it would end all that runs beside the requests."""
     try:
         yield
     except TusError as error:
-        _log.error("%s: %r", what, error)
+        _log.error(what, extra=facts | {"error": repr(error)})
     except Exception:  # noqa: BLE001 - a storage may be the application's own and raise anything
-        _log.exception("%s.", what)
+        _log.exception(what, extra=facts)
 
 
 @define
@@ -97,11 +97,13 @@ class Announcements:
         self._tasks.start_soon(self._finish, announcement)
 
     async def _finish(self, announcement: _Announcement) -> None:
-        failed = f"Upload {announcement.about.id}: its completion was announced, but may be again"
         try:
             await announcement.ended.wait()
             if announcement.done is not None:
-                with logged(failed), suppress(RequestError):  # a listener has removed it
+                with (
+                    logged("announcement not recorded", upload_id=announcement.about.id),
+                    suppress(RequestError),  # a listener has removed it
+                ):
                     await announcement.done()
         finally:
             self._running.pop(id(announcement.about), None)

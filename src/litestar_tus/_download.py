@@ -86,7 +86,8 @@ class DownloadAnswer:
                     piece = await anext(pieces, None)
             except TusError as error:
                 # Raised on, it has the server cut the connection, so that nobody takes a part for the whole.
-                _log.error("Upload %s: the download broke off: %r", self._download.upload.id, error)
+                facts = {"upload_id": self._download.upload.id, "error": repr(error)}
+                _log.error("download broke off", extra=facts)
                 raise
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -4,7 +4,6 @@ are the domain's.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPMethod
 from typing import Any
@@ -29,7 +28,9 @@ from litestar_tus._problems import (
 from litestar_tus._proxies import Origins, networks
 from litestar_tus._representation import representation_headers
 from litestar_tus._routes import offered
+from litestar_tus._watching import Answering, Serve, known_id, watched
 from litestar_tus.config import TUSConfig
+from litestar_tus.observing import Observer
 from tus_domain import (
     MAX_LENGTH,
     AppendBody,
@@ -52,7 +53,6 @@ from tus_domain.errors import (
 
 __all__ = ["Endpoint"]
 
-_log = logging.getLogger("litestar_tus")
 _CHANGES_NOTHING = (HTTPMethod.HEAD, HTTPMethod.GET)
 
 
@@ -67,6 +67,9 @@ class Endpoint:
         hooks: RequestHooks,
         pauses: Pauses,
         new_id: Callable[[], UploadId],
+        observer: Observer,
+        *,
+        closely: bool = False,
     ) -> None:
         self._uploads = uploads
         self._downloads = downloads
@@ -74,6 +77,8 @@ class Endpoint:
         self._hooks = hooks
         self._new_id = new_id
         self._pauses = pauses
+        self._observer = observer
+        self._serve: Serve = watched(self._answer, observer) if closely else self._answer
         self._idle_timeout = config.idle_timeout
         self._least = config.minimum_speed
         self._most_headers = config.max_header_size
@@ -90,19 +95,22 @@ class Endpoint:
         self._collection = _served({HTTPMethod.POST: self._create}, config)
         self._resource = _served(resource, config)
 
-    async def handle(
-        self, request: Request[Any, Any, Any], given: Mapping[str, Any]
-    ) -> Answer | DownloadAnswer:
+    async def handle(self, request: Request[Any, Any, Any], given: Mapping[str, Any]) -> Answering:
         """Answer one request. ``given`` are the dependencies that the hooks want."""
-        exchange = Exchange(request, given, self._idle_timeout, self._origins, least=self._least)
+        return await self._serve(
+            Exchange(request, given, self._idle_timeout, self._origins, least=self._least)
+        )
+
+    async def _answer(self, exchange: Exchange) -> Answer | DownloadAnswer:
         try:
             return await self._dispatch(exchange)
         except TusError as error:
-            return _refusal(exchange, error)
-        except HTTPException:
-            raise  # the application's hooks speak Litestar's language
-        except Exception:
-            _log.exception("Upload %s: unexpected failure", exchange.about)
+            return self._refusal(exchange, error)
+        except HTTPException as error:  # the application's hooks speak Litestar's language
+            self._refused(exchange, error, error.status_code, "Refused by the application")
+            raise
+        except Exception as error:
+            self._refused(exchange, error, 500, "Unexpected failure")
             raise
 
     async def _dispatch(self, exchange: Exchange) -> Answer | DownloadAnswer:
@@ -184,7 +192,7 @@ class Endpoint:
 
     async def _get(self, exchange: Exchange) -> Answer | DownloadAnswer:
         download = await self._downloads.open(exchange.upload_id(), asker=exchange.asker)
-        return answer_to_get(download, exchange.headers, lambda error: _refusal(exchange, error))
+        return answer_to_get(download, exchange.headers, lambda error: self._refusal(exchange, error))
 
     async def _patch(self, exchange: Exchange) -> Answer:
         upload_id, headers = exchange.upload_id(), exchange.headers
@@ -212,6 +220,13 @@ class Endpoint:
         await self._uploads.terminate(exchange.upload_id(), asker=exchange.asker, hooks=hooks)
         return Answer(204, {})
 
+    def _refusal(self, exchange: Exchange, error: TusError) -> Answer:
+        self._refused(exchange, error, *status_of(error))
+        return exchange.refuse(error)
+
+    def _refused(self, exchange: Exchange, error: Exception, status: int, problem: str) -> None:
+        self._observer.refused(error, status, problem, known_id(exchange.about))
+
     def _made_id(self) -> UploadId:
         """A new id. The factory may be the application's, so what it makes is checked."""
         made = self._new_id()
@@ -231,12 +246,6 @@ Handler = Callable[[Exchange], Awaitable[Answer | DownloadAnswer]]
 
 def _served(handlers: Mapping[HTTPMethod, Handler], config: TUSConfig) -> dict[str, Handler]:
     return {method: handler for method, handler in handlers.items() if offered(method, config)}
-
-
-def _refusal(exchange: Exchange, error: TusError) -> Answer:
-    if status_of(error)[0] >= 500:
-        _log.error("Upload %s: %r", exchange.about, error, exc_info=error)
-    return exchange.refuse(error)
 
 
 def _discovery(uploads: Uploads) -> dict[str, str]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, field, frozen
-from attrs.validators import instance_of, is_callable, optional
+from attrs.validators import instance_of, is_callable, optional, or_
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
@@ -19,6 +19,7 @@ from litestar.utils.path import normalize_path
 
 from litestar_tus._proxies import networks
 from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride, Owner
+from litestar_tus.observing import ObserverFactory
 from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId, can_count
 
 __all__ = ["Guard", "TUSConfig"]
@@ -229,6 +230,13 @@ class TUSConfig:
     """Whose ``Forwarded`` and ``X-Forwarded-*`` are believed, for ``absolute_location``: addresses and
     networks, as ``"127.0.0.1"`` and ``"10.0.0.0/8"``, or ``"*"`` for whoever connects, where nobody but a
     proxy can.
+    """
+
+    metrics: ObserverFactory | None = field(default=None, validator=optional(is_callable()))
+    """Who counts: ``litestar_tus.metrics.PrometheusMetrics()``, or whatever makes an ``Observer``."""
+    tracing: bool | ObserverFactory = field(default=False, validator=or_(instance_of(bool), is_callable()))
+    """Whether OpenTelemetry is told of requests and of the storage; a ``litestar_tus.tracing.Tracing`` says
+    by which provider.
     """
 
     def __attrs_post_init__(self) -> None:

@@ -13,6 +13,7 @@ from attrs import frozen
 from litestar import Litestar
 
 from litestar_tus._announcing import Announcements
+from litestar_tus.observing import Observer
 from tus_domain import Upload
 from tus_domain.events import (
     Event,
@@ -95,9 +96,11 @@ _AFTER: Mapping[type[Event], TUSEvent] = {
 
 
 class LitestarEvents:
-    """The domain's event sink: passes events on to an application's listeners."""
+    """The domain's event sink: passes events on to an application's listeners, and tells ``observer``."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer) -> None:
+        self.happened = observer.happened
+        """The domain's port for those who watch."""
         self._completions: Announcements | None = None
 
     @property

@@ -23,9 +23,11 @@ from litestar_tus._exchange import VERSION
 from litestar_tus._hooks import RequestHooks
 from litestar_tus._pauses import Pauses
 from litestar_tus._routes import routes
-from litestar_tus.backends import compose, default_storage, new_id
+from litestar_tus.backends import clock, compose, default_storage, new_id
 from litestar_tus.config import TUSConfig
 from litestar_tus.events import LitestarEvents
+from litestar_tus.logs import LogObserver
+from litestar_tus.observing import Observer, ObserverFactory, together
 from tus_domain import Downloads, Storage, Swept, Uploads
 from tus_domain.errors import ContentionError, RequestError
 
@@ -50,12 +52,30 @@ class TUSPlugin(InitPlugin, CLIPlugin):
 
     def __init__(self, config: TUSConfig | None = None) -> None:
         self.config = config or TUSConfig()
-        self._events = LitestarEvents()
         self._pauses = Pauses()
         self.storage = self.config.storage_backend or default_storage(self.config.upload_dir)
+        watching = self._watching()
+        self._closely = len(watching) > 1
+        self._observer = together(watching) if self._closely else watching[0]
+        self._events = LitestarEvents(self._observer)
         self.uploads, self.downloads = compose(
-            self.storage, self.config.locks, self.config.policy(), self._events
+            self.storage,
+            self.config.locks,
+            self.config.policy(),
+            self._events,
+            self._observer,
+            closely=self._closely,
         )
+
+    def _watching(self) -> list[Observer]:
+        """Who is told of what happens: the log, and who else is to be."""
+        config, observers = self.config, list[Observer]([LogObserver(clock())])
+        for make in (config.metrics, config.tracing):
+            if make is True:
+                make = _tracing()  # noqa: PLW2901 - what True stands for
+            if make:
+                observers.append(make(config.path_prefix, self.storage))
+        return observers
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add ``litestar tus``, once for all plugins of the application."""
@@ -68,7 +88,16 @@ class TUSPlugin(InitPlugin, CLIPlugin):
         """Add the endpoints to the application, and to its CORS, if it has any, what they need."""
         hooks = RequestHooks(self.config, self._events)
         new = self.config.id_factory or new_id
-        endpoint = Endpoint(self.config, self.uploads, self.downloads, hooks, self._pauses, new)
+        endpoint = Endpoint(
+            self.config,
+            self.uploads,
+            self.downloads,
+            hooks,
+            self._pauses,
+            new,
+            self._observer,
+            closely=self._closely,
+        )
         if app_config.cors_config is not None:
             app_config.cors_config = extended(app_config.cors_config)
         handle = with_dependencies(endpoint.handle, hooks.dependencies)
@@ -107,14 +136,15 @@ class TUSPlugin(InitPlugin, CLIPlugin):
         """See to what nobody came to do, and to what a process did not come to, which has died. Whether there
         is more of it.
         """
-        swept = Swept()
-        with logged("What was left undone could not all be seen to"):
+        swept, begun = Swept(), anyio.current_time()
+        with logged("sweep failed"):
             swept = await self.uploads.sweep(limit=self.config.sweep_limit)
+            self._observer.swept(anyio.current_time() - begun, more=swept.more)
         if swept.waiting:
             await anyio.sleep(self.uploads.policy.announce_within.total_seconds())
         for upload in swept.waiting:
-            failed = f"Upload {upload.id}: its completion could not be announced"
-            with logged(failed), suppress(RequestError, ContentionError):
+            failed = logged("completion not announced", upload_id=upload.id)
+            with failed, suppress(RequestError, ContentionError):
                 await self.uploads.find(upload.id)
         return swept.more
 
@@ -126,6 +156,15 @@ class TUSPlugin(InitPlugin, CLIPlugin):
             while self.uploads.running or self._events.announcing:
                 self.uploads.stop()
                 await anyio.sleep(0.01)
+
+
+def _tracing() -> ObserverFactory:
+    try:
+        from litestar_tus.tracing import Tracing  # noqa: PLC0415 - an extra's
+    except ModuleNotFoundError as error:
+        needed = "tracing needs OpenTelemetry's API: pip install 'litestar-tus[tracing]'"
+        raise ModuleNotFoundError(needed, name=error.name) from error
+    return Tracing()
 
 
 def _finish(prefix: str, discovery: Mapping[str, str]) -> Callable[[Message, Scope], Any]:

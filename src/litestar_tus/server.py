@@ -20,7 +20,7 @@ import click
 import httptools  # noqa: F401 # pyright: ignore[reportUnusedImport] - else uvicorn takes another parser
 import uvicorn
 from attrs import field, frozen
-from litestar import Litestar, MediaType, Response, get
+from litestar import Controller, Litestar, MediaType, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
@@ -28,6 +28,8 @@ from litestar.params import FromPath
 from litestar_tus._place import Place
 from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend
 from litestar_tus.config import TUSConfig
+from litestar_tus.logs import LineFormatter
+from litestar_tus.observing import ObserverFactory
 from litestar_tus.plugin import TUSPlugin
 from litestar_tus.uvicorn import Protocol
 from tus_domain import Storage, Uploads
@@ -77,6 +79,8 @@ class Settings(Place):
     root_path: str = field(default="", converter=_normal_root)
     page: bool = True
     access_log: bool = False
+    log_level: str = "warning"
+    metrics: bool = False
     downloads: bool = False
     remove_partials: bool = False
     absolute_location: bool = False
@@ -86,9 +90,11 @@ class Settings(Place):
         """The same as the plugin sees it.
 
         :raises ValueError: a setting has a value that cannot work.
-        :raises ModuleNotFoundError: there is a bucket and no boto3.
+        :raises ModuleNotFoundError: there is a bucket and no boto3, or there are to be metrics and no
+            prometheus_client.
         """
-        if self.prefix.strip("/") in ("health", "page"):
+        taken = ("health", "metrics", "page") if self.metrics else ("health", "page")
+        if self.prefix.strip("/") in taken:
             raise ValueError(f"path_prefix: {self.prefix!r} is taken by the server itself")
         return TUSConfig(
             path_prefix=self.prefix,
@@ -106,6 +112,7 @@ class Settings(Place):
             remove_partials=self.remove_partials,
             absolute_location=self.absolute_location,
             trusted_proxies=[name for part in self.trusted_proxies.split(",") if (name := part.strip())],
+            metrics=_metrics() if self.metrics else None,
         )
 
 
@@ -117,9 +124,13 @@ def build(settings: Settings) -> tuple[Litestar, Uploads]:
 def _build(settings: Settings, config: TUSConfig) -> tuple[Litestar, Uploads]:
     plugin = TUSPlugin(config)
     prefix = plugin.config.path_prefix
-    handlers: list[HTTPRouteHandler] = [_health]
+    handlers: list[HTTPRouteHandler | type[Controller]] = [_health]
     if settings.page and prefix != "/":
         handlers += _page(f"{settings.root_path}{prefix}/", settings.max_size)
+    if settings.metrics:
+        from litestar.plugins.prometheus import PrometheusController  # noqa: PLC0415 - an extra's
+
+        handlers.append(PrometheusController)
     app = Litestar(route_handlers=handlers, plugins=[plugin], openapi_config=None)
     return app, plugin.uploads
 
@@ -129,7 +140,7 @@ def run(settings: Settings) -> None:
 
     :raises StartError: the bucket, or a directory, cannot be used.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _log_to_stderr(settings.log_level)
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found credentials
     if settings.s3_bucket is None:
         _keep_memory()
@@ -165,6 +176,21 @@ def run(settings: Settings) -> None:
     server.run([listener])
     if not server.started:
         raise StartError("The application did not start; its log says why.")
+
+
+def _metrics() -> ObserverFactory:
+    from litestar_tus.metrics import PrometheusMetrics  # noqa: PLC0415 - an extra's
+
+    return PrometheusMetrics()
+
+
+def _log_to_stderr(level: str) -> None:
+    """``level`` is that of what happens to uploads; of others' libraries more would not be understood."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for name in ("litestar_tus", "tus_adapters", "tus_domain"):
+        logging.getLogger(name).setLevel(level.upper())
 
 
 def _check(storage: Storage | None) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 from weakref import WeakValueDictionary
 
 from tus_domain.events import BOOKKEEPING, Event, UploadCompleted
-from tus_domain.ports import Announcer, EventSink
+from tus_domain.ports import Announcer, EventSink, Observer
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
 
@@ -35,6 +35,7 @@ class Audience:
 
     def __init__(self, sink: EventSink | None, announced: Callable[[UploadId], Awaitable[None]]) -> None:
         self._sink = sink
+        self._observer = cast("Observer", sink) if hasattr(sink, "happened") else None
         self._announcer = cast("Announcer", sink) if hasattr(sink, "announce") else None
         self._announced = announced
         self._hearing: WeakValueDictionary[UploadId, _Announcement] = WeakValueDictionary()
@@ -53,19 +54,39 @@ class Audience:
         if self._sink is None:
             return
         for event in events:
-            try:
-                if isinstance(event, UploadCompleted) and self._announcer and upload.announce_by:
-                    announcement = self._hearing[upload.id] = _Announcement(upload.id)
-                    await self._announcer.announce(upload, partial(self._heard, announcement))
-                elif not isinstance(event, BOOKKEEPING):
-                    await self._sink.publish(event, upload)
-            except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
-                self._hearing.pop(upload.id, None)  # at once: the error may be kept, and the sink with it
-                # The bytes are kept and the client must hear so, whatever the audience does.
-                _log.exception("An event sink failed on %s of upload %s.", type(event).__name__, upload.id)
+            if self._observer is not None:
+                self._observe(self._observer, event, upload)
+            await self._publish(self._sink, event, upload)
+
+    async def tell_again(self, upload: Upload) -> None:
+        """Announce the completion once more; the last who was to do so has not come to it."""
+        if self._sink is not None:
+            await self._publish(self._sink, UploadCompleted(), upload)
+
+    def _observe(self, observer: Observer, event: Event, upload: Upload) -> None:
+        try:
+            observer.happened(event, upload)
+        except Exception:  # noqa: BLE001 - an observer may be the application's code and raise anything
+            _log.exception("observer failed", extra=_facts(event, upload))
+
+    async def _publish(self, sink: EventSink, event: Event, upload: Upload) -> None:
+        try:
+            if isinstance(event, UploadCompleted) and self._announcer and upload.announce_by:
+                announcement = self._hearing[upload.id] = _Announcement(upload.id)
+                await self._announcer.announce(upload, partial(self._heard, announcement))
+            elif not isinstance(event, BOOKKEEPING):
+                await sink.publish(event, upload)
+        except Exception:  # noqa: BLE001 - a sink is the application's code and may raise anything
+            self._hearing.pop(upload.id, None)  # at once: the error may be kept, and the sink with it
+            # The bytes are kept and the client must hear so, whatever the audience does.
+            _log.exception("event sink failed", extra=_facts(event, upload))
 
     async def _heard(self, announcement: _Announcement) -> None:
         try:
             await self._announced(announcement.upload_id)
         finally:
             self._hearing.pop(announcement.upload_id, None)
+
+
+def _facts(event: Event, upload: Upload) -> dict[str, str]:
+    return {"upload_id": upload.id, "event_type": type(event).__name__}

@@ -139,7 +139,7 @@ class Finals:
             for final_id in await self._storage.finals_of(upload.id):
                 await self._advance(final_id, hooks)
         except TusError as error:
-            _log.warning("Whoever waits for upload %s could not be looked up: %r", upload.id, error)
+            _log.warning("final uploads not looked up", extra=_facts(upload.id, error))
         return upload
 
     async def _begin(self, upload_id: UploadId, command: Concatenate, asker: Asker, hooks: Hooks) -> Upload:
@@ -177,7 +177,7 @@ class Finals:
         except UploadNotFoundError:
             pass  # its creation did not come that far, or it was terminated
         except Exception as error:  # noqa: BLE001 - hooks are the application's code and may raise anything
-            _log.warning("Final upload %s could not be completed for now: %r", final_id, error)
+            _log.warning("final upload not completed", extra=_facts(final_id, error))
 
     @property
     def _storage(self) -> ConcatenatingStorage:
@@ -304,8 +304,12 @@ class Finals:
             except UploadNotFoundError:
                 pass
             except TusError as error:
-                _log.warning("Partial upload %s could not be removed: %r", upload_id, error)
+                _log.warning("partial upload not removed", extra=_facts(upload_id, error))
 
 
 def _uploads(sources: Iterable[Stored]) -> list[Upload]:
     return [source.upload for source in sources]
+
+
+def _facts(upload_id: UploadId, error: Exception) -> dict[str, str]:
+    return {"upload_id": upload_id, "error": repr(error)}

@@ -27,6 +27,7 @@ __all__ = [
     "EventSink",
     "Hooks",
     "Locks",
+    "Observer",
     "PausingBody",
     "Staging",
     "Storage",
@@ -254,6 +255,18 @@ class Announcer(EventSink, Protocol):
         """Take notice that the upload is complete, instead of ``publish``, and return soon. When the audience
         has heard, call ``done`` (not before this has returned); until then, whoever finds the upload
         ``Policy.announce_within`` later announces it again.
+        """
+        ...
+
+
+class Observer(EventSink, Protocol):
+    """An event sink that watches besides, to count or to write down; whether one does, is seen by its method
+    ``happened``.
+    """
+
+    def happened(self, event: Event, upload: Upload, /) -> None:
+        """Take notice of ``event`` as in ``publish``, before that, and return at once. Told once of each, of
+        bookkeeping as well; not of a completion that is announced again.
         """
         ...
 

@@ -25,13 +25,7 @@ from tus_domain.errors import (
     UploadTooLargeError,
     VersionConflictError,
 )
-from tus_domain.events import (
-    AnnouncementDue,
-    Event,
-    OffsetAdvanced,
-    UploadAnnounced,
-    UploadCompleted,
-)
+from tus_domain.events import AnnouncementDue, Event, OffsetAdvanced, UploadAnnounced
 from tus_domain.finals import Finals
 from tus_domain.joining import can_concatenate
 from tus_domain.policy import Policy
@@ -251,7 +245,7 @@ class Uploads:
         due = AnnouncementDue(self._clock.now() + self._policy.announce_within)
         async with self._recorder.open(self._storage.stage(stored)) as staging:
             upload = await self._recorder.record(staging, stored.upload, (due,))
-        await self._audience.tell((UploadCompleted(),), upload)
+        await self._audience.tell_again(upload)
         return evolve(stored, upload=upload)
 
     async def _admit(self, upload_id: UploadId, asker: Asker) -> None:

@@ -68,7 +68,7 @@ def test_is_light_without_extras(metadata: Message) -> None:
 
 
 def test_offers_the_extras(metadata: Message) -> None:
-    assert metadata.get_all("Provides-Extra") == ["s3", "server", "testing"]
+    assert metadata.get_all("Provides-Extra") == ["metrics", "s3", "server", "testing", "tracing"]
     assert requirements(metadata, "s3") == {"boto3"}
     assert requirements(metadata, "testing") == {"hypothesis", "pytest"}
 

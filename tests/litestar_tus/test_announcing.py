@@ -18,6 +18,7 @@ from litestar.events.emitter import SimpleEventEmitter
 
 from litestar_tus import TUSConfig, TUSEvent, TUSPlugin, UploadInfo
 from tests.clients.processes import Server, free_port
+from tests.facts import facts
 from tests.litestar_tus.asgi import END, created, exchange, http, offset_of, patch
 from tests.litestar_tus.service import VERSION, application, in_memory, serving
 from tus_adapters.memory import MemoryStorage
@@ -213,7 +214,7 @@ async def test_a_mistake_in_the_background_does_not_end_the_service(caplog: pyte
 
     assert heard == [location.rpartition("/")[2] for location in (first, second)]
     (record,) = caplog.records
-    assert heard[0] in record.getMessage()
+    assert facts(record) == {"event": "announcement not recorded", "upload_id": heard[0]}
     assert record.exc_info is not None
     assert record.exc_info[0] is RuntimeError
 
@@ -252,7 +253,12 @@ async def test_nor_does_one_in_the_look_at_the_start(broken: str, caplog: pytest
             await heard.wait()
 
     (record,) = caplog.records
-    assert (left.rpartition("/")[2] in record.getMessage()) == (broken == "load")
+    upload_id = left.rpartition("/")[2]
+    assert facts(record) == (
+        {"event": "sweep failed"}
+        if broken == "scan"
+        else {"event": "completion not announced", "upload_id": upload_id}
+    )
     assert record.exc_info is not None
     assert record.exc_info[0] is RuntimeError
 

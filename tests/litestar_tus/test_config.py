@@ -74,6 +74,8 @@ def test_the_defaults() -> None:
         "downloads": False,
         "absolute_location": False,
         "trusted_proxies": (),
+        "metrics": None,
+        "tracing": False,
     }
 
 
@@ -149,17 +151,23 @@ def test_a_storage_of_ones_own_is_used(serve: Callable[..., Service]) -> None:
     assert [str(upload_id) for upload_id in storage._shelf.kept] == [location.rpartition("/")[2]]
 
 
+def locks_of(plugin: TUSPlugin) -> Any:
+    """Those inside the ones that are watched."""
+    watched: Any = plugin.uploads._locks
+    return watched.locks
+
+
 def test_locks_of_ones_own_are_used() -> None:
     locks = MemoryLocks()
 
-    assert in_memory(locks=locks).uploads._locks is locks
-    assert TUSPlugin(TUSConfig(storage_backend=FileStorageBackend("x"), locks=locks)).uploads._locks is locks
+    assert locks_of(in_memory(locks=locks)) is locks
+    assert locks_of(TUSPlugin(TUSConfig(storage_backend=FileStorageBackend("x"), locks=locks))) is locks
 
 
 def test_else_the_storages_own_locks_are_used() -> None:
     storage = FileStorageBackend("x")
 
-    assert TUSPlugin(TUSConfig(storage_backend=storage)).uploads._locks is storage.locks
+    assert locks_of(TUSPlugin(TUSConfig(storage_backend=storage))) is storage.locks
 
 
 def test_ids_of_ones_own_are_used(serve: Callable[..., Service]) -> None:

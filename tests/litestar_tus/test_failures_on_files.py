@@ -136,7 +136,7 @@ async def test_nor_does_a_factory_of_ids(tmp_path: Path, name: str, caplog: pyte
     assert "location" not in answer.headers
     assert "factory" not in answer.body.decode()
     assert list(tmp_path.iterdir()) == []
-    assert any(f"id_factory made {name!r}" in record.getMessage() for record in caplog.records)
+    assert any(f"id_factory made {name!r}" in str(record.exc_info) for record in caplog.records)
 
 
 async def test_a_text_that_is_an_id_will_do(tmp_path: Path) -> None:

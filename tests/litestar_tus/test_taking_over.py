@@ -111,7 +111,7 @@ async def test_of_many_at_once_one_gets_through(patient: tuple[TUSPlugin, Litest
 @pytest.mark.clause("P-LOCKED")
 async def test_who_does_not_let_go_is_answered_423(tmp_path: Path) -> None:
     plugin = in_memory()
-    plugin.uploads._locks._patience = 0.05
+    plugin.uploads._locks.locks._patience = 0.05
     app = application(plugin)
     location = await created(app, 10)
 

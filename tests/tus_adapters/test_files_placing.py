@@ -328,7 +328,7 @@ async def test_without_the_setting_finished_files_are_not_found_and_stay(
     storage = FileStorage(tmp_path / "uploads")
     with pytest.raises(UploadNotFoundError):
         await read(storage, stored)
-    assert "is in a directory that is not in the settings" in caplog.text
+    assert "finished file outside of the settings" in caplog.text
     with pytest.raises(StorageError):
         await storage.locate(stored.upload.id)
     await storage.delete(stored)

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from attrs import evolve
 
+from tests.facts import facts
 from tests.tus_domain.doubles import Fault, FaultyStaging, FaultyStorage
 from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload, later
 from tests.tus_domain.rig import Gate, Pieces, Rig
@@ -427,9 +428,8 @@ async def test_who_asks_completes_what_was_left(caplog: pytest.LogCaptureFixture
     assert rig.storage.calls[-3:] == ["copy", "copy", "discard"]
     [record] = caplog.records
     assert record.name == "tus_domain.finals"
-    assert record.getMessage() == (
-        f"Final upload {FINAL_ID} could not be completed for now: {StorageUnavailableError()!r}"
-    )
+    error = repr(StorageUnavailableError())
+    assert facts(record) == {"event": "final upload not completed", "upload_id": FINAL_ID, "error": error}
 
     assert await find(rig) == COMPLETE
     assert await rig.content(FINAL_ID) == b"abcdef"
@@ -446,8 +446,8 @@ async def test_notes_that_cannot_be_read_are_nothing_to_the_source(caplog: pytes
     with caplog.at_level(logging.WARNING):
         assert (await fill(rig, "b", b"def")).complete
 
-    assert [record.getMessage() for record in caplog.records] == [
-        f"Whoever waits for upload b could not be looked up: {StorageUnavailableError()!r}"
+    assert [facts(record) for record in caplog.records] == [
+        {"event": "final uploads not looked up", "upload_id": "b", "error": repr(StorageUnavailableError())}
     ]
     assert await find(rig) == COMPLETE
 
@@ -909,7 +909,9 @@ async def test_a_refusal_is_nothing_to_the_last_source(caplog: pytest.LogCapture
     await make(rig)
     with caplog.at_level(logging.WARNING):
         assert (await fill(rig, "b", b"def", hooks=gate.hooks)).complete
-    assert f"{FINAL_ID} could not be completed for now: PermissionError()" in caplog.text
+    assert [facts(record) for record in caplog.records] == [
+        {"event": "final upload not completed", "upload_id": FINAL_ID, "error": "PermissionError()"}
+    ]
     assert await rig.stored(FINAL_ID) == FINALISING
     with pytest.raises(PermissionError):
         await find(rig, hooks=gate.hooks)
@@ -953,8 +955,8 @@ async def test_a_source_that_cannot_be_removed_stays(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         async with rig.locks.hold(A):
             assert await make(rig) == COMPLETE
-    assert [record.getMessage() for record in caplog.records] == [
-        f"Partial upload a could not be removed: {UploadLockedError()!r}"
+    assert [facts(record) for record in caplog.records] == [
+        {"event": "partial upload not removed", "upload_id": "a", "error": repr(UploadLockedError())}
     ]
     assert set(await rig.ids()) == {A, FINAL_ID}
 

@@ -6,6 +6,7 @@ from functools import partial
 import anyio
 import pytest
 
+from tests.facts import facts
 from tests.tus_domain.doubles import FailingSink, Pieces
 from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload, was_created
 from tests.tus_domain.rig import Rig
@@ -70,8 +71,8 @@ async def test_an_audience_that_fails_changes_nothing(caplog: pytest.LogCaptureF
 
     assert upload.complete
     assert sink.told == [was_created(length=3), OffsetAdvanced(3), UploadFinalising(), UploadCompleted()]
-    assert [record.getMessage() for record in caplog.records] == [
-        f"An event sink failed on {name} of upload {ID}."
+    assert [facts(record) for record in caplog.records] == [
+        {"event": "event sink failed", "upload_id": ID, "event_type": name}
         for name in ("UploadCreated", "OffsetAdvanced", "UploadFinalising", "UploadCompleted")
     ]
     assert {record.name for record in caplog.records} == {"tus_domain.audience"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from litestar_tus.cli._types import Duration
 
-__all__ = ["EXPIRY", "S3_PREFIX", "boto_needed", "check_place", "storage_options"]
+__all__ = ["EXPIRY", "S3_PREFIX", "boto_needed", "check_place", "metrics_needed", "storage_options"]
 
 EXPIRY = click.option(
     "--expire-after",
@@ -92,14 +92,21 @@ def check_place(ctx: click.Context, directory: str) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} means nothing with --s3-bucket.")
 
 
-@contextmanager
-def boto_needed() -> Generator[None]:
+def boto_needed() -> AbstractContextManager[None]:
     """Say what to install where boto3 is missing."""
+    return _needed("The S3 backend is not", "server,s3", "boto3", "botocore")
+
+
+def metrics_needed() -> AbstractContextManager[None]:
+    """Say what to install where prometheus_client is missing."""
+    return _needed("Metrics are not", "server,metrics", "prometheus_client")
+
+
+@contextmanager
+def _needed(what: str, extras: str, *modules: str) -> Generator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in ("boto3", "botocore"):
+        if error.name not in modules:
             raise
-        raise click.ClickException(
-            "The S3 backend is not installed: pip install 'litestar-tus[server,s3]'"
-        ) from None
+        raise click.ClickException(f"{what} installed: pip install 'litestar-tus[{extras}]'") from None

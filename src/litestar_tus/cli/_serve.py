@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from litestar_tus.cli._options import EXPIRY, boto_needed, check_place, storage_options
+from litestar_tus.cli._options import EXPIRY, boto_needed, check_place, metrics_needed, storage_options
 from litestar_tus.cli._types import Duration, Size
 
 __all__ = ["serve"]
@@ -117,6 +117,19 @@ __all__ = ["serve"]
     "--access-log/--no-access-log", default=False, envvar="TUS_ACCESS_LOG", help="Log each request."
 )
 @click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    envvar="TUS_LOG_LEVEL",
+    help="From which level on to log what happens to uploads.",
+)
+@click.option(
+    "--metrics/--no-metrics",
+    default=False,
+    envvar="TUS_METRICS",
+    help="Show metrics for Prometheus at /metrics, to whoever asks.",
+)
+@click.option(
     "--s3-part-size",
     type=Size(),
     default="10MiB",
@@ -153,7 +166,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     check_place(ctx, "DIRECTORY")
     settings = Settings(**options)
     try:
-        with boto_needed():
+        with boto_needed(), metrics_needed():
             settings.config()
     except ValueError as error:
         raise click.UsageError(str(error)) from None

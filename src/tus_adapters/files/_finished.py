@@ -56,7 +56,7 @@ class FinishedFiles:
             given = self.layout.file_name(upload)
             return _checked(given)
         except Exception as error:
-            _log.exception("The name for the file of upload %s cannot be had.", upload.id)
+            _log.exception("file name not given", extra={"upload_id": upload.id})
             raise StorageError from error
 
     def path(self, finished: Finished) -> str:
@@ -110,7 +110,7 @@ class FinishedFiles:
     def open(self, finished: Finished, size: int) -> int | None:
         """Open the file for reading; ``None`` if it is not there, or not as it was."""
         if self.layout.finished is None:
-            _log.error("Finished file %r is in a directory that is not in the settings.", finished.name)
+            _log.error("finished file outside of the settings", extra={"file_name": finished.name})
             return None
         try:
             with self._parent(finished.name) as (parent, leaf):
@@ -203,7 +203,7 @@ def _beside(name: str, part: int, distinction: str) -> str:
     if not stem or part + 1 < len(parts) or len(suffix.encode()) > _LONGEST_SUFFIX:
         stem, dot, suffix = parts[part], "", ""
     if stem.endswith(f"-{distinction}"):
-        _log.error("The name %r for a finished file is taken, though nothing else should have it.", name)
+        _log.error("file name taken", extra={"file_name": name})
         raise StorageError
     end = f"-{distinction}{dot}{suffix}"
     stem = stem.encode()[: _LONGEST - len(end.encode())].decode(errors="ignore")

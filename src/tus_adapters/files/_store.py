@@ -106,7 +106,7 @@ class Store:
         try:
             record = _record(place, content)
         except RecordUnreadableError as error:
-            _log.error("The record of upload %s cannot be read; its files are left alone.", place.upload_id)
+            _log.error("record unreadable", extra={"upload_id": place.upload_id, "error": repr(error)})
             raise UploadGoneError from error
         if not self._trusted(record):
             upload = evolve(record.upload, offset=record.placement.synced, phase=Phase.RECEIVING)
@@ -211,9 +211,8 @@ class Store:
                 return
             size = -1
         if size < upload.offset:
-            _log.error(
-                "Upload %s has lost bytes: %d are there, %d were kept.", upload.id, size, upload.offset
-            )
+            facts = {"upload_id": upload.id, "offset": upload.offset, "size": size}
+            _log.error("bytes lost", extra=facts)
             raise UploadGoneError
 
     def _trusted(self, record: FileRecord) -> bool:
@@ -304,7 +303,7 @@ def storage_errors(upload_id: UploadId | None = None) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        _log.error("The file storage failed on upload %s: %s", upload_id, error)
+        _log.error("file system failed", extra={"upload_id": upload_id, "error": str(error)})
         if error.errno in _NO_ROOM:
             raise StorageFullError from error
         raise StorageError from error

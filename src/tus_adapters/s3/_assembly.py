@@ -37,7 +37,7 @@ async def assemble(store: Store, frozen: Kept, multipart: Multipart, known: Mapp
         if pause is None:
             if not isinstance(failure, MissingError):
                 raise failure
-            _log.error("The parts of upload %s are gone: has the store a lifecycle rule?", frozen.upload.id)
+            _log.error("parts dropped by the store", extra={"upload_id": frozen.upload.id})
             raise UploadGoneError from failure
         known = {}
         await anyio.sleep(pause)

@@ -40,7 +40,8 @@ class Budget:
     """Room for ``size`` bytes. For one event loop at a time."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
+        """How many bytes there is room for."""
         self._used = 0
         self._flying = 0
         self._overdrawn = False
@@ -92,7 +93,7 @@ class Budget:
         self._used -= amount
         if flying:
             self._flying -= amount
-        if self._used <= self._size:
+        if self._used <= self.size:
             self._overdrawn = False
         if self._merging and (self._fits(self._merging[0].amount) or not self._overdrawn):
             self._overdrawn = self._overdrawn or not self._fits(self._merging[0].amount)
@@ -102,7 +103,7 @@ class Budget:
         self._press()
 
     def _fits(self, amount: int) -> bool:
-        return self._used + amount <= self._size or self._used == 0
+        return self._used + amount <= self.size or self._used == 0
 
     def _admit(self, queue: deque[_Waiting]) -> None:
         waiting = queue.popleft()
@@ -126,8 +127,8 @@ class Budget:
         """Have others spill, if what is on its way is not enough for whoever waits first."""
         if not self._waiting:
             return
-        wanted = min(self._waiting[0].amount, self._size)
+        wanted = min(self._waiting[0].amount, self.size)
         for holder in sorted(self._holders, key=lambda each: each.held, reverse=True):
-            if self._size - self._used + self._flying >= wanted or holder.held == 0:
+            if self.size - self._used + self._flying >= wanted or holder.held == 0:
                 return
             holder.spill()

@@ -83,7 +83,7 @@ async def _delete_all(store: Store, tombstone: Kept) -> None:
         await store.sweep_all(upload.id)
     except RefusedError:
         if placement.untidy:
-            _log.warning("Segments of upload %s may be left: the bucket may not be listed.", upload.id)
+            _log.warning("segments may be left", extra={"upload_id": upload.id, "error": "listing refused"})
 
 
 async def _is_own(store: Store, tombstone: Kept) -> bool:

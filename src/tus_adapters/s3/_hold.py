@@ -191,7 +191,7 @@ class Hold:
         unclaimed = placement.unclaimed(self.next if self.claim else None)
         if placement.parts or segments:
             await self.swap(self.upload, turned(self._store, unclaimed, State.LOST))
-            _log.error("The store has dropped bytes of upload %s: has a lifecycle rule?", self.upload.id)
+            _log.error("bytes dropped by the store", extra={"upload_id": self.upload.id})
             self.dead = UploadGoneError()
         else:
             await self.swap(self.upload, evolve(unclaimed, multipart=None))
@@ -257,7 +257,7 @@ class Hold:
             claimed = self._claimed(placement)
         except UploadGoneError:
             self.dead = UploadGoneError()
-            _log.error("Upload %s has no part numbers left: too many of its writers died.", self.upload.id)
+            _log.error("part numbers used up", extra={"upload_id": self.upload.id})
             unclaimed = placement.unclaimed(self.next if self.claim else None)
             await self.swap(self.upload, turned(self._store, unclaimed, State.LOST))
             raise

@@ -111,7 +111,7 @@ class Records:
             if record.upload.id != upload_id:
                 raise RecordUnreadableError(f"it is the record of {record.upload.id}")
         except RecordUnreadableError as error:
-            _log.error("The record of upload %s cannot be read; it is left alone.", upload_id)
+            _log.error("record unreadable", extra={"upload_id": upload_id, "error": repr(error)})
             raise UploadGoneError from error
         return Kept(record, found.etag)
 
@@ -202,8 +202,12 @@ def storage_errors(upload_id: UploadId | None = None) -> Generator[None]:
     try:
         yield
     except UnavailableError as error:
-        _log.warning("The store is not available; upload %s: %s", upload_id, error)
+        _log.warning("store not available", extra=_facts(upload_id, error))
         raise StorageUnavailableError from error
     except BucketError as error:
-        _log.error("The store refused a request; upload %s: %s", upload_id, error)
+        _log.error("request refused by the store", extra=_facts(upload_id, error))
         raise StorageError from error
+
+
+def _facts(upload_id: UploadId | None, error: Exception) -> dict[str, str | None]:
+    return {"upload_id": upload_id, "error": str(error)}

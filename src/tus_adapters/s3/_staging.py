@@ -280,7 +280,7 @@ class S3Staging:
             if before.multipart is not None and kept.placement.mark not in ("", before.multipart.mark):
                 await self._store.abort(before.key, before.multipart.id)
         except BucketError as error:
-            _log.warning("Segments of upload %s may be left: %s", self._id, error)
+            _log.warning("segments may be left", extra={"upload_id": self._id, "error": str(error)})
 
     async def _abandon(self, sender: Sender) -> None:
         """Close the claim without adopting anything; of a new upload, leave nothing."""
@@ -296,7 +296,7 @@ class S3Staging:
             if kept is None and alone and self._whole and await self._store.mark_of(key) == self._whole:
                 await self._store.bucket.delete(key)
         except (BucketError, OvertakenError, TusError) as error:
-            _log.warning("Upload %s was left as it is: %r", self._id, error)
+            _log.warning("upload left as it is", extra={"upload_id": self._id, "error": repr(error)})
         finally:
             sender.close()
 

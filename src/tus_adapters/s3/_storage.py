@@ -84,6 +84,16 @@ class S3Storage:
             object_options=object_options or (lambda _: {}),
         )
 
+    @property
+    def memory_used(self) -> int:
+        """How many bytes all uploads hold in memory."""
+        return self._store.budget.used
+
+    @property
+    def memory_size(self) -> int:
+        """How many they may hold."""
+        return self._store.budget.size
+
     def begin(self, upload: Upload, /, *, expected: int | None = None) -> S3Staging:
         """Stage a new upload, with parts of which ``expected`` bytes fill some, if there are such.
 
@@ -277,4 +287,4 @@ class S3Storage:
             return
         except StorageError as error:
             # Nobody finds it any more; whoever scans comes by again.
-            _log.warning("Something may be left of upload %s: %s", kept.upload.id, error)
+            _log.warning("remains may be left", extra={"upload_id": kept.upload.id, "error": str(error)})

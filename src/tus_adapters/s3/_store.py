@@ -133,7 +133,7 @@ class Store:
                 await self.bucket.parts(key, multipart)
             except MissingError:
                 return
-        _log.warning("A multipart upload does not end: %s of %s", multipart, key)
+        _log.warning("multipart upload does not end", extra={"multipart_id": multipart, "key": key})
 
     async def delete_segments(self, names: Iterable[str]) -> None:
         """Delete segments that nobody needs."""

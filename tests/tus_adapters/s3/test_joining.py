@@ -222,7 +222,7 @@ async def test_an_answer_that_is_lost_costs_what_was_not_copied(
         bench.gate.plan("copy_part", fault, skip=12)
         with pytest.raises(StorageUnavailableError):
             await join(bench.node, *ids)
-    assert "The store is not available" in caplog.text
+    assert "store not available" in caplog.text
 
     final = await join(bench.other, *ids)
     bench.gate.land_late()

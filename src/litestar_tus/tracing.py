@@ -1,0 +1,97 @@
+"""Traces, through the API of OpenTelemetry (extra ``tracing``)."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from importlib.metadata import version
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Span, StatusCode, TracerProvider
+
+from litestar_tus.observing import Ended, Observer, Served
+from tus_domain import Storage, Upload, UploadId
+from tus_domain.errors import BodyLostError, ContentionError
+from tus_domain.events import BOOKKEEPING, Event
+
+__all__ = ["Tracing"]
+
+_serving = ContextVar[Span | None]("litestar_tus.tracing.serving", default=None)
+"""The span of the request that this task serves."""
+
+
+class Tracing:
+    """For ``TUSConfig.tracing``. What the spans are, is told in ``docs/observing.md``.
+
+    :param provider: of OpenTelemetry's tracers. ``None``: the one that the application sets for all.
+    """
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._provider = provider
+
+    def __call__(self, prefix: str, storage: Storage, /) -> Observer:
+        """The observer of the plugin at ``prefix``."""
+        return _TracingObserver(self._provider, prefix)
+
+
+class _TracingObserver(Observer):
+    def __init__(self, provider: TracerProvider | None, prefix: str) -> None:
+        self._tracer = trace.get_tracer("litestar_tus", version("litestar-tus"), provider)
+        self._prefix = prefix
+
+    def happened(self, event: Event, upload: Upload, /) -> None:
+        span = _serving.get()
+        if span is None or isinstance(event, BOOKKEEPING):
+            return
+        span.add_event(type(event).__name__, {"tus.upload.id": upload.id})
+        span.set_attributes({"tus.upload.id": upload.id, "tus.upload.offset": upload.offset})
+        if upload.length is not None:
+            span.set_attribute("tus.upload.length", upload.length)
+
+    def refused(self, error: Exception, status: int, problem: str, upload_id: UploadId | None, /) -> None:
+        if (span := _serving.get()) is not None:
+            span.set_attributes({"tus.problem": problem, "tus.outcome": _outcome(error, status)})
+            if status >= 500:
+                span.record_exception(error)
+                span.set_status(StatusCode.ERROR, problem)
+
+    def request(self, served: Served, /) -> Ended:
+        attributes: dict[str, str | int] = {"tus.prefix": self._prefix, "tus.outcome": "served"}
+        if served.upload_id is not None:
+            attributes["tus.upload.id"] = served.upload_id
+        span = self._tracer.start_span(f"tus.{served.operation}", attributes=attributes)
+        attached = context.attach(trace.set_span_in_context(span))
+        before = _serving.set(span)
+
+        def ended(error: BaseException | None) -> None:
+            _serving.reset(before)
+            context.detach(attached)
+            if served.status is not None:
+                span.set_attribute("http.response.status_code", served.status)
+            if served.offset is not None:
+                span.set_attribute("tus.upload.offset", served.offset)
+            if error is not None and not isinstance(error, Exception):
+                span.set_attribute("tus.outcome", "cancelled")
+            span.end()
+
+        return ended
+
+    def operation(self, name: str, upload_id: UploadId | None, /) -> Ended:
+        if not trace.get_current_span().is_recording():
+            return super().operation(name, upload_id)  # of a sweep, or of a request that is not traced
+        span = self._tracer.start_span(f"tus.storage.{name}")
+
+        def ended(error: BaseException | None) -> None:
+            if isinstance(error, Exception):
+                span.record_exception(error)
+                span.set_status(StatusCode.ERROR, type(error).__name__)
+            span.end()
+
+        return ended
+
+
+def _outcome(error: Exception, status: int) -> str:
+    if isinstance(error, BodyLostError):
+        return "broken off"
+    if isinstance(error, ContentionError):
+        return "conflict"
+    return "refused" if status < 500 else "failed"
