@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, field, frozen
-from attrs.validators import instance_of, is_callable, optional, or_
+from attrs.validators import instance_of, is_callable, optional
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
@@ -75,6 +75,11 @@ def _port(port: type) -> Check:
             raise ValueError(f"{attribute.name}: expected a tus_domain.{port.__name__}, not {value!r}")
 
     return check
+
+
+def _bool_or_maker(_: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool) and not callable(value):
+        raise TypeError(f"{attribute.name}: expected True, False or what makes an Observer, not {value!r}")
 
 
 def _or_none(check: Check) -> Check:
@@ -234,7 +239,7 @@ class TUSConfig:
 
     metrics: ObserverFactory | None = field(default=None, validator=optional(is_callable()))
     """Who counts: ``litestar_tus.metrics.PrometheusMetrics()``, or whatever makes an ``Observer``."""
-    tracing: bool | ObserverFactory = field(default=False, validator=or_(instance_of(bool), is_callable()))
+    tracing: bool | ObserverFactory = field(default=False, validator=_bool_or_maker)
     """Whether OpenTelemetry is told of requests and of the storage; a ``litestar_tus.tracing.Tracing`` says
     by which provider.
     """

@@ -131,7 +131,7 @@ def _build(settings: Settings, config: TUSConfig) -> tuple[Litestar, Uploads]:
         from litestar.plugins.prometheus import PrometheusController  # noqa: PLC0415 - an extra's
 
         handlers.append(PrometheusController)
-    app = Litestar(route_handlers=handlers, plugins=[plugin], openapi_config=None)
+    app = Litestar(route_handlers=handlers, plugins=[plugin], openapi_config=None, logging_config=None)
     return app, plugin.uploads
 
 

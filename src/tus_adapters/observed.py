@@ -5,8 +5,8 @@ Of the pieces of a body nobody is told: they are only passed on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, cast
@@ -99,28 +99,38 @@ class _GivingWay:
             tell()
 
 
+async def _watched(observer: PortsObserver, name: str, upload_id: UploadId | None, call: Awaitable[_T]) -> _T:
+    ended = observer.operation(name, upload_id)
+    try:
+        result = await call
+    except BaseException as error:
+        ended(error)
+        raise
+    ended(None)
+    return result
+
+
 @frozen
 class _Watch:
     """Watches over one call at a time."""
 
     observer: PortsObserver
-    upload_id: UploadId | None
+    upload_id: UploadId
 
     async def over(self, name: str, call: Awaitable[_T]) -> _T:
         """The call's result."""
-        ended = self.observer.operation(name, self.upload_id)
-        try:
-            result = await call
-        except BaseException as error:
-            ended(error)
-            raise
-        ended(None)
-        return result
+        return await _watched(self.observer, name, self.upload_id, call)
 
     async def over_change(self, name: str, call: Awaitable[_T]) -> _T:
         """The same of a call that compares versions."""
-        try:
+        with self.contention():
             return await self.over(name, call)
+
+    @contextmanager
+    def contention(self) -> Generator[None]:
+        """Tell if somebody else was faster."""
+        try:
+            yield
         except ContentionError:
             self.observer.conflicted(self.upload_id)
             raise
@@ -147,13 +157,10 @@ class _ObservedStorage:
     def stage(
         self, base: Stored, /, *, provisional: bool = False, expected: int | None = None
     ) -> AbstractAsyncContextManager[ConcatenatingStaging]:
-        staged = self._storage.stage
-        try:
-            opened = staged(base, provisional=provisional, expected=expected)
-            return _ObservedStaging(opened, self._watch(base.upload.id))
-        except ContentionError:
-            self._observer.conflicted(base.upload.id)
-            raise
+        watch = self._watch(base.upload.id)
+        with watch.contention():
+            opened = self._storage.stage(base, provisional=provisional, expected=expected)
+        return _ObservedStaging(opened, watch)
 
     async def load(self, upload_id: UploadId, /) -> Stored:
         return await self._watch(upload_id).over("load", self._storage.load(upload_id))
@@ -196,14 +203,14 @@ class _ObservedConcatenatingStorage(_ObservedStorage):
 class _ObservedCountingStorage(_ObservedStorage):
     async def enrol(self, group: str, name: str, /) -> None:
         storage = cast("CountingStorage", self._storage)
-        await _Watch(self._observer, None).over("enrol", storage.enrol(group, name))
+        await _watched(self._observer, "enrol", None, storage.enrol(group, name))
 
     def enrolled(self, group: str | None, /) -> AsyncIterator[tuple[str, str]]:
         return cast("CountingStorage", self._storage).enrolled(group)
 
     async def strike(self, group: str, name: str, /) -> None:
         storage = cast("CountingStorage", self._storage)
-        await _Watch(self._observer, None).over("strike", storage.strike(group, name))
+        await _watched(self._observer, "strike", None, storage.strike(group, name))
 
 
 class _ObservedCapableStorage(_ObservedConcatenatingStorage, _ObservedCountingStorage):
@@ -229,7 +236,8 @@ class _ObservedStaging:
         self._watch = watch
 
     async def __aenter__(self) -> Self:
-        self._staging = await self._opened.__aenter__()
+        with self._watch.contention():
+            self._staging = await self._opened.__aenter__()
         return self
 
     async def __aexit__(

@@ -36,6 +36,8 @@ OPTIONS = [
     "root-path",
     "page",
     "access-log",
+    "log-level",
+    "metrics",
     "downloads",
     "remove-partials",
     "absolute-location",
@@ -143,6 +145,8 @@ def test_the_defaults(served: list[Settings]) -> None:
         root_path="",
         page=True,
         access_log=False,
+        log_level="warning",
+        metrics=False,
         downloads=False,
         remove_partials=False,
         absolute_location=False,
@@ -170,6 +174,7 @@ GIVEN = {
     "max-requests": ("500", 500),
     "max-uploads": ("1000", 1000),
     "grace": ("30", 30),
+    "log-level": ("debug", "debug"),
     "root-path": ("/proxy/", "/proxy"),
     "trusted-proxies": ("127.0.0.1, 10.0.0.0/8", "127.0.0.1, 10.0.0.0/8"),
     "s3-bucket": ("bucket", "bucket"),
@@ -183,6 +188,7 @@ ALL = Settings(
     directory=Path("uploads"),
     page=False,
     access_log=True,
+    metrics=True,
     downloads=True,
     remove_partials=True,
     sliding_expiry=True,
@@ -197,6 +203,7 @@ def test_every_option_arrives(served: list[Settings]) -> None:
     on = (
         "--no-page",
         "--access-log",
+        "--metrics",
         "--downloads",
         "--remove-partials",
         "--absolute-location",
@@ -219,7 +226,7 @@ def test_every_option_of_the_files_arrives(served: list[Settings]) -> None:
 def test_every_option_can_come_from_the_environment(served: list[Settings]) -> None:
     variables = {f"TUS_{name.upper().replace('-', '_')}": given for name, (given, _) in GIVEN.items()}
 
-    switches = {"TUS_PAGE": "false", "TUS_ACCESS_LOG": "1", "TUS_DOWNLOADS": "1"}
+    switches = {"TUS_PAGE": "false", "TUS_ACCESS_LOG": "1", "TUS_DOWNLOADS": "1", "TUS_METRICS": "1"}
     switches |= {"TUS_ABSOLUTE_LOCATION": "1", "TUS_REMOVE_PARTIALS": "1", "TUS_SLIDING_EXPIRY": "1"}
     result = serve(**variables, **switches, TUS_DIR="there")
 
@@ -371,3 +378,15 @@ def test_the_help_needs_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
 
     assert serve("--help").exit_code == 0
+
+
+def test_without_prometheus_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "litestar_tus.metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    result = serve("--metrics")
+
+    assert result.exit_code == 1
+    assert (
+        said(result).strip() == "Error: Metrics are not installed: pip install 'litestar-tus[server,metrics]'"
+    )

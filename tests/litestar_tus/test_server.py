@@ -1,6 +1,7 @@
 """The standalone server's application: uploads, a page to make them with, and a sign of life."""
 
 import re
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,11 +9,14 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from litestar.testing import TestClient
 
 from litestar_tus import server
 from litestar_tus.server import Settings, build
+from tests.clients.processes import standalone
+from tests.litestar_tus.nodes import running
 from tests.litestar_tus.service import ORIGIN, VERSION
 
 PAGE = Path(server.__file__).parent / "page"
@@ -260,3 +264,34 @@ def test_directories_that_cannot_be_used_are_told_of_in_one_line(
 
     with pytest.raises(server.StartError, match=r"^A directory cannot be used: .*finished'$"):
         server.run(Settings(directory=tmp_path / "uploads", port=0, finished_dir=tmp_path / "finished"))
+
+
+# --- seeing what happens --------------------------------------------------------------------------
+
+
+def test_metrics_are_shown_where_they_are_wanted(start: Callable[..., TestClient[Any]]) -> None:
+    prefix = f"/{secrets.token_hex(8)}"  # the process has one registry
+    client = start(metrics=True, prefix=prefix, page=False)
+    client.post(prefix, headers=VERSION | {"Upload-Length": "5"})
+
+    assert f'tus_uploads_created_total{{prefix="{prefix}"}} 1.0' in client.get("/metrics").text
+    assert start().get("/metrics").status_code == 404
+
+
+def test_their_path_is_taken_then(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="taken by the server"):
+        Settings(directory=tmp_path, prefix="/metrics", metrics=True).config()
+    assert Settings(directory=tmp_path, prefix="/metrics").config().path_prefix == "/metrics"
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("level", ["info", "warning"])
+def test_the_log_has_lines_for_people(tmp_path: Path, level: str) -> None:
+    with running(standalone(tmp_path, "--log-level", level)) as tus:
+        answer = httpx.post(tus.endpoint, headers=VERSION | {"Upload-Length": "5"})
+        lines = tus.log.read_text().splitlines()
+
+    upload_id = answer.headers["location"].rpartition("/")[2]
+    said = [line.partition(" INFO ")[2] for line in lines if "litestar_tus" in line]
+    created = f"litestar_tus: upload created upload_id='{upload_id}' length=5 kind='single'"
+    assert said == ([created] if level == "info" else [])
