@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from litestar.exceptions import PermissionDeniedException
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -154,8 +155,9 @@ async def test_spans_of_the_application_are_around_and_inside(traced: Traced) ->
             pass
 
     app = application(in_memory(tracing=traced.tracing, before_create=before_create))
-    with tracer.start_as_current_span("server"):
+    with tracer.start_as_current_span("server") as around:
         await created(app)
+        assert trace.get_current_span() is around, "what comes next is not the request's"
 
     hook, commit, request, server = traced.spans()
     assert [hook.name, commit.name, request.name, server.name] == [

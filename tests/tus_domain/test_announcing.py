@@ -299,3 +299,37 @@ async def test_an_upload_that_could_not_be_completed_is_not_announced() -> None:
 
     assert listeners.announced == []
     assert rig.clock.now() == NOW
+
+
+class Watching(Listeners):
+    """An observer, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happenings: list[str] = []
+
+    def happened(self, event: Event, upload: Upload, /) -> None:
+        self.happenings.append(type(event).__name__)
+
+
+async def test_an_observer_is_told_once_of_what_is_announced_again() -> None:
+    """And of bookkeeping: it counts."""
+    listeners = Watching()
+    rig = Rig(sink=listeners, announce_within=timedelta(seconds=WITHIN))
+    await rig.create(Pieces(b"abc"), length=3)
+    restart(rig, listeners)
+    rig.clock.advance(timedelta(seconds=WITHIN))
+
+    await rig.find()
+    await listeners.hear()
+
+    assert len(listeners.announced) == 1
+    assert listeners.happenings == [
+        "UploadCreated",
+        "OffsetAdvanced",
+        "UploadFinalising",
+        "UploadCompleted",
+        "AnnouncementDue",
+        "AnnouncementDue",
+        "UploadAnnounced",
+    ]

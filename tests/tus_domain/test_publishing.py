@@ -11,7 +11,7 @@ from tests.tus_domain.doubles import FailingSink, Pieces
 from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload, was_created
 from tests.tus_domain.rig import Rig
 from tus_adapters.clock import ManualClock
-from tus_adapters.memory import MemoryLocks, MemoryStorage
+from tus_adapters.memory import MemoryLocks, MemoryStorage, RecordedEvents
 from tus_domain.errors import BodyDisconnectedError
 from tus_domain.events import Event, OffsetAdvanced, UploadCompleted, UploadFinalising, UploadTerminated
 from tus_domain.policy import Policy
@@ -129,3 +129,25 @@ def test_the_policy_can_be_seen() -> None:
     policy = Policy(max_size=3)
 
     assert Uploads(MemoryStorage(), MemoryLocks(), ManualClock(NOW), policy).policy is policy
+
+
+class FailingObserver(RecordedEvents):
+    def happened(self, event: Event, upload: Upload, /) -> None:
+        assert event not in [published for published, _ in self.published], "it is told first"
+        raise RuntimeError("out of ink")
+
+
+async def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    sink = FailingObserver()
+    rig = Rig(sink=sink)
+
+    with caplog.at_level(logging.ERROR):
+        upload = await rig.create(Pieces(b"abc"), length=5)
+
+    assert upload.offset == 3
+    assert [event for event, _ in sink.published] == [was_created(length=5), OffsetAdvanced(3)]
+    assert [facts(record) for record in caplog.records] == [
+        {"event": "observer failed", "upload_id": ID, "event_type": name}
+        for name in ("UploadCreated", "OffsetAdvanced")
+    ]
+    assert all(record.exc_info and str(record.exc_info[1]) == "out of ink" for record in caplog.records)
