@@ -55,19 +55,16 @@ class Audience:
             return
         for event in events:
             if self._observer is not None:
-                self._observe(self._observer, event, upload)
+                try:
+                    self._observer.happened(event, upload)
+                except Exception:  # noqa: BLE001 - an observer may be the application's code and raise anything
+                    _log.exception("observer failed", extra=_facts(event, upload))
             await self._publish(self._sink, event, upload)
 
     async def tell_again(self, upload: Upload) -> None:
         """Announce the completion once more; the last who was to do so has not come to it."""
         if self._sink is not None:
             await self._publish(self._sink, UploadCompleted(), upload)
-
-    def _observe(self, observer: Observer, event: Event, upload: Upload) -> None:
-        try:
-            observer.happened(event, upload)
-        except Exception:  # noqa: BLE001 - an observer may be the application's code and raise anything
-            _log.exception("observer failed", extra=_facts(event, upload))
 
     async def _publish(self, sink: EventSink, event: Event, upload: Upload) -> None:
         try:
