@@ -124,9 +124,12 @@ class Endpoint:
         exchange.check_version(may_be_missing=handler is None or method in _CHANGES_NOTHING)
         if handler is None:
             raise MethodNotAllowedError(("OPTIONS", *served))
-        with self._open.enter(exchange.name):
+        self._open.enter(exchange.name)
+        try:
             exchange.asker = await self._hooks.asker(exchange)
             return await handler(exchange)
+        finally:
+            self._open.leave(exchange.name)
 
     async def _create(self, exchange: Exchange) -> Answer:
         headers = exchange.headers

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from tus_domain.errors import RequestError
 
@@ -32,9 +30,9 @@ class OpenRequests:
         self.count = 0
         """How many there are."""
 
-    @contextmanager
-    def enter(self, name: str | None) -> Generator[None]:
-        """Have one more, to the upload of that name; ``None``: to none that there is.
+    def enter(self, name: str | None) -> None:
+        """Have one more, to the upload of that name; ``None``: to none that there is. To be followed by
+        ``leave``.
 
         :raises TooManyRequestsError: there may be no more.
         """
@@ -45,11 +43,11 @@ class OpenRequests:
         self.count += 1
         if name is not None:
             self._open[name] += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-            if name is not None:
-                self._open[name] -= 1
-                if not self._open[name]:
-                    del self._open[name]
+
+    def leave(self, name: str | None) -> None:
+        """Have one less."""
+        self.count -= 1
+        if name is not None:
+            self._open[name] -= 1
+            if not self._open[name]:
+                del self._open[name]

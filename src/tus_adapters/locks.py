@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import anyio
-from attrs import define, field
+from attrs import define
 
 from tus_domain import UploadId
 from tus_domain.errors import UploadLockedError
 
 __all__ = ["MemoryLocks"]
-
-
-@define
-class _Holder:
-    released: anyio.Event = field(factory=anyio.Event)
-    on_contention: Callable[[], None] | None = None
 
 
 class MemoryLocks:
@@ -27,26 +21,43 @@ class MemoryLocks:
         self._holders: dict[UploadId, _Holder] = {}
         self._patience = patience
 
-    @asynccontextmanager
-    async def hold(
+    def hold(
         self, upload_id: UploadId, /, *, on_contention: Callable[[], None] | None = None
-    ) -> AsyncGenerator[None]:
+    ) -> AbstractAsyncContextManager[None]:
         """Hold the upload while in the context."""
-        if upload_id in self._holders:
-            await self._displace(upload_id)
-        holder = self._holders[upload_id] = _Holder(on_contention=on_contention)
-        try:
-            yield
-        finally:
-            del self._holders[upload_id]
-            holder.released.set()
+        return _Holder(self._holders, upload_id, self._patience, on_contention)
 
-    async def _displace(self, upload_id: UploadId) -> None:
-        with anyio.move_on_after(self._patience):
+
+@define(eq=False)
+class _Holder:
+    """Who is to hold an upload, and does while in the context. A class, since a generator's context costs
+    several times as much.
+    """
+
+    holders: dict[UploadId, _Holder]
+    upload_id: UploadId
+    patience: float
+    on_contention: Callable[[], None] | None
+    released: anyio.Event | None = None
+    """Set for those who wait, if there are any."""
+
+    async def __aenter__(self) -> None:
+        if self.upload_id in self.holders:
+            await self._displace()
+        self.holders[self.upload_id] = self
+
+    async def __aexit__(self, *_: object) -> None:
+        del self.holders[self.upload_id]
+        if self.released is not None:
+            self.released.set()
+
+    async def _displace(self) -> None:
+        with anyio.move_on_after(self.patience):
             # Others may wait as well: whoever comes first when the holder lets go is the next holder to ask.
-            while (holder := self._holders.get(upload_id)) is not None:
+            while (holder := self.holders.get(self.upload_id)) is not None:
                 if holder.on_contention is not None:
                     holder.on_contention()
+                holder.released = holder.released or anyio.Event()
                 await holder.released.wait()
             return
         raise UploadLockedError

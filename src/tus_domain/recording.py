@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Generic, TypeVar
 
 from tus_domain import decide
 from tus_domain.audience import Audience
@@ -33,32 +33,20 @@ class Recorder:
         self.running = 0
         """How many stagings are open."""
 
-    @asynccontextmanager
-    async def open(self, opened: AbstractAsyncContextManager[_S]) -> AsyncGenerator[_S, None]:
+    def open(self, opened: AbstractAsyncContextManager[_S]) -> AbstractAsyncContextManager[_S]:
         """The staging, counted as running. The domain's errors learn there how the upload stands. If it was
         completed, it is not counted as unfinished any more.
         """
-        self.running += 1
-        try:
-            async with opened as staging:
-                before = staging.stored
-                try:
-                    yield staging
-                except TusError as error:
-                    error.upload = None if staging.stored is None else staging.stored.upload
-                    raise
-            after = staging.stored
-            if before is not None and after is not None and after.upload.complete > before.upload.complete:
-                await self.enrolment.leave(after.upload)
-        finally:
-            self.running -= 1
+        return _Open(self, opened)
 
     async def complete(self, staging: Staging, hooks: Hooks) -> Upload:
         """Complete the staged upload, if it is due. A partial one is nobody's business (T-CONC-03)."""
         if staging.stored is None:
             raise MisuseError("nothing was committed")
         upload = staging.stored.upload
-        if upload.due and not upload.partial and hooks.before_complete is not None:
+        if not upload.due:
+            return upload
+        if not upload.partial and hooks.before_complete is not None:
             upload = await self.record(staging, upload, decide.finalise(upload))
             await hooks.before_complete(upload)
         upload, now = staging.stored.upload, self._clock.now()
@@ -78,3 +66,45 @@ class Recorder:
         await staging.commit(lambda _: after)
         await self._audience.tell(events, after)
         return after
+
+
+class _Open(Generic[_S]):
+    """A staging that is counted while it is open. A class, since a generator's context costs several times
+    as much.
+    """
+
+    __slots__ = ("_before", "_opened", "_recorder", "_staging")
+
+    def __init__(self, recorder: Recorder, opened: AbstractAsyncContextManager[_S]) -> None:
+        self._recorder = recorder
+        self._opened = opened
+        self._staging: _S | None = None
+
+    async def __aenter__(self) -> _S:
+        self._recorder.running += 1
+        try:
+            self._staging = staging = await self._opened.__aenter__()
+        except BaseException:
+            self._recorder.running -= 1
+            raise
+        self._before = staging.stored
+        return staging
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            if isinstance(error, TusError) and self._staging is not None:
+                stored = self._staging.stored
+                error.upload = None if stored is None else stored.upload
+            left = await self._opened.__aexit__(kind, error, trace)
+            if error is None:
+                await self._leave()
+            return left
+        finally:
+            self._recorder.running -= 1
+
+    async def _leave(self) -> None:
+        before, after = self._before, None if self._staging is None else self._staging.stored
+        if before is not None and after is not None and after.upload.complete > before.upload.complete:
+            await self._recorder.enrolment.leave(after.upload)

@@ -4,8 +4,8 @@ ports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from attrs import evolve
 
@@ -290,8 +290,7 @@ class Uploads:
         """
         async with self._recorder.open(opened) as staging:
             try:
-                with self._stoppable(body):
-                    await self._driver(append, staging, hooks).take(body)
+                await self._drive(append, staging, body, hooks)
             except (BodyLostError, ChecksumMismatchError, LengthExceededError, UploadTooLargeError) as error:
                 if empty is not None and staging.stored is None and decide.worth_keeping(error, new=True):
                     await staging.discard()
@@ -300,17 +299,17 @@ class Uploads:
                 raise
             return await self._recorder.complete(staging, hooks)
 
-    def _driver(self, append: Append, staging: Staging, hooks: Hooks) -> Driver:
-        return Driver(append, staging, self._clock, self._audience, hooks)
-
-    @contextmanager
-    def _stoppable(self, body: Body | None) -> Generator[None]:
-        """The body is one of those that ``stop`` ends."""
+    async def _drive(self, append: Append, staging: Staging, body: Body | None, hooks: Hooks) -> None:
+        """Take the body in. Meanwhile it is one of those that ``stop`` ends."""
+        driver = self._driver(append, staging, hooks)
         if body is None:
-            yield
+            await driver.take(None)
             return
         self._bodies.add(body)
         try:
-            yield
+            await driver.take(body)
         finally:
             self._bodies.discard(body)
+
+    def _driver(self, append: Append, staging: Staging, hooks: Hooks) -> Driver:
+        return Driver(append, staging, self._clock, self._audience, hooks)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 from attrs import define
@@ -48,39 +48,55 @@ class FileLocks:
         disk: Disk | None = None,
     ) -> None:
         self._layout = directory if isinstance(directory, Layout) else Layout(directory)
-        self._disk = disk or Disk()
+        self._files = _LockFiles(disk or Disk(), patience, interval, threads)
+        self._tasks = MemoryLocks(patience=patience)
+
+    def hold(
+        self, upload_id: UploadId, /, *, on_contention: Callable[[], None] | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold the upload while in the context."""
+        lock = _Lock(self._layout.lock(upload_id))
+        return _Hold(
+            self._files, lock, self._tasks.hold(upload_id, on_contention=on_contention), on_contention
+        )
+
+
+class _LockFiles:
+    """The lock files that this process holds, or wants to."""
+
+    def __init__(self, disk: Disk, patience: float, interval: float, threads: int) -> None:
+        self._disk = disk
         self._patience = patience
         self._interval = interval
         self._threads = Threads("tus-locks", threads)
-        self._tasks = MemoryLocks(patience=patience)
         self._watch = _Watch(interval)
 
-    @asynccontextmanager
-    async def hold(
-        self, upload_id: UploadId, /, *, on_contention: Callable[[], None] | None = None
-    ) -> AsyncGenerator[None]:
-        """Hold the upload while in the context."""
-        path = self._layout.lock(upload_id)
-        async with self._tasks.hold(upload_id, on_contention=on_contention):
-            lock = _Lock(path)
-            try:
-                await self._acquire(lock)
-                if on_contention is not None:
-                    self._watch.add(lock, loop_caller(on_contention))
-                yield
-            finally:
-                # It may be held even if `_acquire` was cancelled: its thread goes on to the end.
-                if lock.held:
-                    self._watch.remove(lock)
-                    await self._threads.run(self._release, lock)
+    async def acquire(self, lock: _Lock, on_contention: Callable[[], None] | None) -> None:
+        """Have the lock, among all processes.
 
-    async def _acquire(self, lock: _Lock) -> None:
+        :raises UploadLockedError: its holder did not let go.
+        """
+        if not await self._threads.run(self._try, lock):
+            await self._wait_for(lock)
+        if on_contention is not None:
+            self._watch.add(lock, loop_caller(on_contention))
+
+    async def _wait_for(self, lock: _Lock) -> None:
         with anyio.move_on_after(self._patience):
             # Polling, because no event crosses processes.
-            while not await self._threads.run(self._try, lock):  # noqa: ASYNC110
+            while True:
                 await anyio.sleep(self._interval)
-            return
+                if await self._threads.run(self._try, lock):
+                    return
         raise UploadLockedError
+
+    async def release(self, lock: _Lock) -> None:
+        """Let go of the lock, if it is held. It may be even if ``acquire`` was cancelled: its thread goes on
+        to the end.
+        """
+        if lock.held:
+            self._watch.remove(lock)
+            await self._threads.run(self._release, lock)
 
     def _try(self, lock: _Lock) -> bool:
         """Lock the file if it is free; ask for it if it is not."""
@@ -123,6 +139,35 @@ class _Lock:
     @property
     def held(self) -> bool:
         return self.descriptor >= 0
+
+
+@define(eq=False)
+class _Hold:
+    """An upload held among the tasks of this process, and then among all processes. A class, since a
+    generator's context costs several times as much.
+    """
+
+    files: _LockFiles
+    lock: _Lock
+    among_tasks: AbstractAsyncContextManager[None]
+    on_contention: Callable[[], None] | None
+
+    async def __aenter__(self) -> None:
+        await self.among_tasks.__aenter__()
+        try:
+            await self.files.acquire(self.lock, self.on_contention)
+        except BaseException:
+            await self._let_go()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        try:
+            await self.files.release(self.lock)
+        finally:
+            await self.among_tasks.__aexit__(None, None, None)
 
 
 class _Watch:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import cached_property, partial
 
 from attrs import evolve
@@ -257,12 +256,14 @@ class Writer:
 
     def _close(self) -> None:
         self._close_source()
-        descriptors = self._record_lock, self._descriptor
+        record_lock, descriptor = self._record_lock, self._descriptor
         self._record_lock = self._descriptor = None
-        with ExitStack() as stack:
-            for descriptor in descriptors:
-                if descriptor is not None:
-                    stack.callback(self._store.disk.close, descriptor)
+        try:
+            if descriptor is not None:
+                self._store.disk.close(descriptor)
+        finally:
+            if record_lock is not None:
+                self._store.disk.close(record_lock)
 
     def _create(self) -> int:
         path = self._place.data
