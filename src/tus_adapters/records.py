@@ -10,7 +10,6 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +19,7 @@ from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from tus_domain import Metadata, Upload, UploadId
-from tus_domain.errors import InvalidMetadataError, TusError
+from tus_domain.errors import TusError
 
 __all__ = ["Codec", "Record", "RecordUnreadableError"]
 
@@ -83,15 +82,20 @@ class Codec(Generic[Placement]):
     """Turns records into JSON and back, for one adapter's placement."""
 
     def __init__(self, placement: type[Placement]) -> None:
+        converter = _converter()
+        # Asked for once: to find the right one takes longer than some of them.
+        self._dump_upload = converter.get_unstructure_hook(Upload)
+        self._load_upload = converter.get_structure_hook(Upload)
+        self._dump_placement = converter.get_unstructure_hook(placement)
+        self._load_placement = converter.get_structure_hook(placement)
         self._placement = placement
-        self._converter = _converter()
 
     def dump(self, record: Record[Placement]) -> bytes:
         """The record as JSON."""
-        upload: dict[str, Any] = self._converter.unstructure(record.upload)
+        upload: dict[str, Any] = self._dump_upload(record.upload)
         schema = 1 if record.upload.owner is None and record.upload.concatenation is None else 2
         body = {"schema": schema, "revision": record.revision, "birth": record.birth, **upload}
-        body["placement"] = self._converter.unstructure(record.placement)
+        body["placement"] = self._dump_placement(record.placement)
         return json.dumps(body).encode()
 
     def load(self, data: bytes) -> Record[Placement]:
@@ -103,8 +107,8 @@ class Codec(Generic[Placement]):
             body = json.loads(data)
             if body["schema"] not in SCHEMAS:
                 raise RecordUnreadableError(f"schema {body['schema']!r}, none of {SCHEMAS}")
-            upload = self._converter.structure(body, Upload)
-            placement = self._converter.structure(body["placement"], self._placement)
+            upload = self._load_upload(body, Upload)
+            placement = self._load_placement(body["placement"], self._placement)
             return Record(upload, int(body["revision"]), str(body["birth"]), placement)
         except _UNREADABLE as error:
             raise RecordUnreadableError from error
@@ -126,9 +130,8 @@ def _converter() -> Converter:
 
 def _dump_metadata(metadata: Metadata) -> dict[str, Any]:
     """``raw`` says it all, unless the application has put its own values in the place of the client's."""
-    with suppress(InvalidMetadataError):
-        if metadata == Metadata.parse(metadata.raw or ""):
-            return {"raw": metadata.raw}
+    if metadata.as_sent:
+        return {"raw": metadata.raw}
     values = {key: base64.b64encode(value).decode() for key, value in metadata.values.items()}
     return {"raw": metadata.raw, "values": values}
 

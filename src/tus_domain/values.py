@@ -110,6 +110,7 @@ class Metadata:
 
     raw: str | None = None
     values: Mapping[str, bytes] = field(factory=dict[str, bytes], converter=_read_only)
+    _as_sent: bool = field(default=False, init=False, eq=False, repr=False)  # not kept by ``evolve``
 
     @classmethod
     def parse(cls, raw: str) -> Self:
@@ -135,7 +136,19 @@ class Metadata:
                 values[key] = decode_base64(encoded)
             except ValueError:
                 raise InvalidMetadataError("each value must be base64, with padding") from None
-        return cls(raw, values)
+        parsed = cls(raw, values)
+        object.__setattr__(parsed, "_as_sent", True)  # it is frozen for everybody else
+        return parsed
+
+    @property
+    def as_sent(self) -> bool:
+        """Whether ``values`` are those that ``raw`` tells, and not the application's own."""
+        if self._as_sent:
+            return True
+        try:
+            return self == Metadata.parse(self.raw or "")
+        except InvalidMetadataError:
+            return False
 
     @classmethod
     def of(cls, values: Mapping[str, bytes]) -> Self:

@@ -3,6 +3,7 @@
 from base64 import b64encode
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,6 +147,20 @@ def test_metadata_cannot_be_changed() -> None:
     assert metadata.values == {"a": b"1"}
     with pytest.raises(TypeError):
         metadata.values["a"] = b"2"  # type: ignore[index]
+
+
+def test_metadata_knows_whether_its_values_are_those_that_the_client_sent() -> None:
+    sent = Metadata.parse("a MQ==")
+
+    assert sent.as_sent
+    assert Metadata.parse("").as_sent
+    assert Metadata().as_sent
+    assert Metadata("a MQ==", {"a": b"1"}).as_sent
+    assert Metadata("a MQ==", {"a": b"1"}) == sent
+    assert not Metadata("a MQ==", {"a": b"2"}).as_sent
+    assert not Metadata("not % metadata").as_sent
+    assert not evolve(sent, values={}).as_sent
+    assert not evolve(sent, raw="a Mg==").as_sent
 
 
 @given(st.binary())
