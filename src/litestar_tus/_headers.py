@@ -17,26 +17,27 @@ __all__ = ["CHUNK_TYPE", "MalformedHeaderError", "RequestHeaders"]
 CHUNK_TYPE = "application/offset+octet-stream"
 """The media type of bytes for an upload (T-CORE-23)."""
 
-_READ = frozenset(
-    {
-        b"content-length",
-        b"content-type",
-        b"if-match",
-        b"if-none-match",
-        b"if-range",
-        b"range",
-        b"transfer-encoding",
-        b"tus-resumable",
-        b"trailer",
-        b"upload-checksum",
-        b"upload-concat",
-        b"upload-defer-length",
-        b"upload-length",
-        b"upload-metadata",
-        b"upload-offset",
-        b"x-http-method-override",
-    }
-)
+_READ = {
+    name.encode(): name
+    for name in (
+        "content-length",
+        "content-type",
+        "if-match",
+        "if-none-match",
+        "if-range",
+        "range",
+        "transfer-encoding",
+        "tus-resumable",
+        "trailer",
+        "upload-checksum",
+        "upload-concat",
+        "upload-defer-length",
+        "upload-length",
+        "upload-metadata",
+        "upload-offset",
+        "x-http-method-override",
+    )
+}
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
@@ -53,14 +54,15 @@ class RequestHeaders:
     __slots__ = ("_lines", "size")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self.size = 0
-        """How large all headers of the request are, in bytes."""
-        self._lines: dict[str, list[str]] = {}
+        size, lines = 0, dict[str, list[str]]()
         for name, value in raw:
-            self.size += len(name) + len(value)
-            if name in _READ:
+            size += len(name) + len(value)
+            if (known := _READ.get(name)) is not None:
                 # Some servers leave the blanks around a value in place.
-                self._lines.setdefault(name.decode("ascii"), []).append(value.decode("latin-1").strip(" \t"))
+                lines.setdefault(known, []).append(value.decode("latin-1").strip(" \t"))
+        self.size = size
+        """How large all headers of the request are, in bytes."""
+        self._lines = lines
 
     def __contains__(self, name: str) -> bool:
         return name in self._lines

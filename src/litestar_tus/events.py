@@ -141,7 +141,7 @@ class LitestarEvents:
 
     async def publish(self, event: Event, upload: Upload, /) -> None:
         """Take notice of ``event``, after its commit."""
-        if upload.partial and isinstance(event, UploadCompleted):
-            return  # T-CONC-03
-        if (name := _AFTER.get(type(event))) is not None:
-            self.emit(name, upload)
+        name = _AFTER.get(type(event))
+        if name is None or (upload.partial and name is TUSEvent.POST_FINISH):  # T-CONC-03
+            return
+        self.emit(name, upload)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -183,7 +183,7 @@ def _finish(prefix: str, discovery: Mapping[str, str]) -> Callable[[Message, Sco
         if message["type"] != "http.response.start":
             return
         http = cast("Mapping[str, Any]", scope)
-        if not any(f"{path}/".startswith(below) for path in _paths(http)):
+        if not _is_below(http, below):
             return
         present = {name for name, _ in message["headers"]}
         wanted = version
@@ -196,12 +196,12 @@ def _finish(prefix: str, discovery: Mapping[str, str]) -> Callable[[Message, Sco
     return before_send
 
 
-def _paths(scope: Mapping[str, Any]) -> Iterator[str]:
-    """What may be the path within the application: Litestar takes the root path off, unless it finds no
-    route, and nothing says which it was.
+def _is_below(scope: Mapping[str, Any], below: str) -> bool:
+    """Whether the request is to what is below a prefix of the application. Litestar takes the root path off
+    the path, unless it finds no route, and nothing says which it was.
     """
     path: str = scope["path"]
+    if f"{path}/".startswith(below):
+        return True
     root: str = scope.get("root_path", "").rstrip("/")
-    yield path
-    if root and path.startswith(root):
-        yield path[len(root) :]
+    return bool(root) and path.startswith(root) and f"{path.removeprefix(root)}/".startswith(below)

@@ -12,6 +12,7 @@ there were none, whatever waits gets a thread.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -47,7 +48,7 @@ class Job(Generic[T]):
         self._ended = False
         self._error: BaseException | None = None
         self._result: T | None = None
-        self._waiter: anyio.Event | None = None
+        self._waiter: asyncio.Event | anyio.Event | None = None
 
     async def wait(self) -> T:
         """The call's result, or what it raised.
@@ -76,7 +77,7 @@ class Job(Generic[T]):
             self._waiter.set()
 
     async def _end(self) -> None:
-        self._waiter = self._waiter or anyio.Event()
+        self._waiter = self._waiter or self.loop.event()
         cancelled: BaseException | None = None
         try:
             # Most are never cancelled, and a scope costs more than the wait.
@@ -208,6 +209,7 @@ class _Loop:
         self._threads = threads
         self._callers = _Callers(token.native_token)
         self.together = threads.together and self._callers.later is not None
+        self.event = self._callers.event
         self._started: list[Job[Any]] = []
         self._finished: deque[Job[Any]] = deque()
         self._under_way = 0
@@ -278,6 +280,8 @@ class _Callers:
             native, "call_later", None
         )
         """From the loop itself, so many seconds later. trio has no such thing."""
+        # anyio's own asks anew each time which of them it is to make.
+        self.event = asyncio.Event if isinstance(native, asyncio.AbstractEventLoop) else anyio.Event
 
     def from_thread(self, call: Callable[[], object]) -> None:
         """From any thread."""

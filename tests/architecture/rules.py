@@ -23,6 +23,7 @@ CORE_IMPORTS = frozenset(
         "functools",
         "hashlib",
         "hmac",  # compare_digest
+        "operator",
         "re",
         "types",  # MappingProxyType, a mapping that stays as it is
         "typing",
