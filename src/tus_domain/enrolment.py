@@ -247,7 +247,7 @@ class Enrolment:
             for group in groups:
                 await self._storage.enrol(group.name, entry.name)
         except TusError as error:
-            _log.warning("The name of upload %s could not be renewed: %r", entry.upload_id, error)
+            _log.warning("name not renewed", extra={"upload_id": entry.upload_id, "error": repr(error)})
             return
         entries.append(entry)
         if len(entries) > 3:  # the first is its name for ever
@@ -275,7 +275,7 @@ class Enrolment:
         try:
             await self._storage.strike(group, entry.name)
         except TusError as error:
-            _log.warning("The name of upload %s could not be struck off: %r", entry.upload_id, error)
+            _log.warning("name not struck off", extra={"upload_id": entry.upload_id, "error": repr(error)})
 
     def _remember_full(self, group: str) -> None:
         now = self._clock.now()

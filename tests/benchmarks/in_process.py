@@ -151,15 +151,13 @@ def main() -> int:
         subjects: list[subprocess.Popen[str]] = []
         for source in sources:
             environment = {**os.environ, "PYTHONPATH": str(source)}
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            subjects.append(
-                stack.enter_context(subprocess.Popen(command, env=environment, text=True, **pipes))
+            subject = subprocess.Popen(
+                command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
-        turns = [[turn(subject) for subject in subjects] for _ in range(options.turns + 1)][
-            1:
-        ]  # one to warm up
+            subjects.append(stack.enter_context(subject))
         for subject in subjects:
-            subject.stdin.close()
+            turn(subject)  # to warm up
+        turns = [[turn(subject) for subject in subjects] for _ in range(options.turns)]
     print("| CPU µs, median (least) | " + " | ".join(map(str, sources)) + " |")
     print("|---|" + "---|" * len(sources))
     for name in turns[0][0]:

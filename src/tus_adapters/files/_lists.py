@@ -8,8 +8,8 @@ import re
 from attrs import frozen
 
 from tus_adapters.files._disk import Disk
+from tus_adapters.files._failures import storage_errors
 from tus_adapters.files._layout import Layout
-from tus_adapters.files._store import storage_errors
 from tus_domain.errors import MisuseError, StorageError
 
 __all__ = ["Lists"]

@@ -12,11 +12,12 @@ from pathlib import Path
 from tus_adapters.clock import SystemClock
 from tus_adapters.files._check import check
 from tus_adapters.files._disk import Disk
+from tus_adapters.files._failures import storage_errors
 from tus_adapters.files._finished import FinishedFiles
 from tus_adapters.files._layout import Layout
 from tus_adapters.files._lists import Lists
 from tus_adapters.files._staging import FileStaging
-from tus_adapters.files._store import Durability, Store, open_existing, open_locked, storage_errors
+from tus_adapters.files._store import Durability, Store, open_existing, open_locked
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Clock, Stored, Upload, UploadId

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import functools
 import logging
@@ -19,8 +18,6 @@ from tus_adapters.records import Codec, Record, RecordUnreadableError
 from tus_domain import Phase, Stored, UploadId
 from tus_domain.errors import (
     InvalidUploadIdError,
-    StorageError,
-    StorageFullError,
     UploadGoneError,
     UploadNotFoundError,
     UploadRemovedError,
@@ -37,11 +34,9 @@ __all__ = [
     "lock_at_once",
     "open_existing",
     "open_locked",
-    "storage_errors",
 ]
 
 _log = logging.getLogger("tus_adapters.files")
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Durability(StrEnum):
@@ -298,23 +293,3 @@ def open_locked(path: str, disk: Disk) -> int | None:
         disk.close(descriptor)
         raise VersionConflictError
     return descriptor
-
-
-class storage_errors:  # noqa: N801 - reads as contextlib.suppress does
-    """Turns the operating system's errors into the domain's, and logs them, since the client hears no
-    details.
-    """
-
-    # A class, as are the other contexts of every request: a generator's costs several times as much.
-    __slots__ = ("_id",)
-
-    def __init__(self, upload_id: UploadId | None = None) -> None:
-        self._id = upload_id
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            _log.error("file system failed", extra={"upload_id": self._id, "error": str(error)})
-            raise (StorageFullError if error.errno in _NO_ROOM else StorageError) from error

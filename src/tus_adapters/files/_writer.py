@@ -20,6 +20,7 @@ from functools import cached_property, partial
 from attrs import evolve
 
 from tus_adapters.files._disk import after
+from tus_adapters.files._failures import storage_errors
 from tus_adapters.files._finished import FinishedFiles
 from tus_adapters.files._layout import Place
 from tus_adapters.files._source import Source
@@ -33,7 +34,6 @@ from tus_adapters.files._store import (
     lock_at_once,
     open_existing,
     open_locked,
-    storage_errors,
 )
 from tus_domain import Phase, Stored, Upload, UploadId
 from tus_domain.errors import (
