@@ -94,8 +94,8 @@ require-chromium:
 		exit 1; \
 	fi
 
-soak: .venv/.dev ## Run the S3 adapter through as many random schedules as you like (SOAK_ARGS="--help" for how many)
-	$(VENV)/python -m tests.tus_adapters.s3.soak $(SOAK_ARGS)
+soak: .venv/.dev ## Have an hour of mixed traffic on real servers, then random schedules of the S3 adapter (SOAK_ARGS="--help" for more)
+	$(VENV)/python -m tests.soak $(SOAK_ARGS)
 
 test-rgw: .venv/.dev ## Test the S3 adapter against Ceph's gateway, installed from the system's packages
 	$(VENV)/python -m pytest tests/tus_adapters/s3/rgw $(PYTEST_ARGS)

@@ -37,6 +37,8 @@ class Server:
     secret_key: str
     access_key: str = ACCESS_KEY
     bucket: str = "uploads"
+    pid: int = 0
+    """Of its process, where somebody wants to know it."""
 
     def client(self) -> Any:
         """A client with a pool for as many requests at a time as the adapter makes."""
@@ -125,8 +127,8 @@ def seaweedfs(directory: Path, ports: Sequence[int] = ()) -> Iterator[Server]:
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
     ]
-    with running(command, directory, f"127.0.0.1:{s3}", "/healthz", {"HOME": str(directory)}):
-        yield Server("seaweedfs", f"http://127.0.0.1:{s3}", SECRET_KEY)
+    with running(command, directory, f"127.0.0.1:{s3}", "/healthz", {"HOME": str(directory)}) as process:
+        yield Server("seaweedfs", f"http://127.0.0.1:{s3}", SECRET_KEY, pid=process.pid)
 
 
 @contextlib.contextmanager
