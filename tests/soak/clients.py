@@ -49,6 +49,22 @@ class Body:
     slowest: float = 0.0
     """The longest time in seconds between two pieces."""
 
+    @property
+    def is_right(self) -> bool:
+        """Whether a digest that is promised is that of the bytes."""
+        return self.digest_of is None or self.digest_of == self.data
+
+    @property
+    def may_count(self) -> int:
+        """How many of the bytes the server may keep. Those with a checksum count all or not at all; and who
+        leaves after the last of so many as were announced has sent all.
+        """
+        stop = len(self.data) if self.leaves_at is None else self.leaves_at
+        if self.digest_of is None:
+            return stop
+        whole = self.leaves_at is None or (stop == len(self.data) and not self.chunked)
+        return stop if whole and self.is_right else 0
+
     def headers(self) -> dict[str, str]:
         found = dict(BYTES)
         if self.chunked:
@@ -197,8 +213,9 @@ class Client:
         if body is None:
             headers["Content-Length"] = "0"
         headers["Upload-Metadata"] = "filename c29haw=="
-        wrong = body is not None and body.digest_of is not None and body.digest_of != body.data
-        allowed = [460] if wrong else [201, *(GONE if upload.sources else ())]
+        allowed = (
+            [460] if body is not None and not body.is_right else [201, *(GONE if upload.sources else ())]
+        )
         began = time.monotonic()
         try:
             answer = await self.ask("POST", upload, headers, allowed, body=body)
@@ -275,16 +292,12 @@ class Client:
         :returns: whether all of it was acknowledged.
         """
         start, began = upload.acknowledged, time.monotonic()
-        promised = body.digest_of is not None
-        right = not promised or body.digest_of == body.data
-        whole = body.leaves_at is None
         headers = body.headers() | {"Upload-Offset": str(start)}
         if length is not None:
             headers["Upload-Length"] = str(length)
-        if right and (whole or not promised):
-            upload.sends(start + (len(body.data) if body.leaves_at is None else body.leaves_at))
-        allowed = [204] if right else [460]
-        may_lose = beside or not right or upload.is_haunted
+        upload.sends(start + body.may_count)
+        allowed = [204] if body.is_right else [460]
+        may_lose = beside or not body.is_right or upload.is_haunted
         if beside or upload.is_haunted:
             allowed += REFUSED
         try:
