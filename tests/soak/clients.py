@@ -118,13 +118,11 @@ class Client:
         *,
         body: Body | None = None,
         take: Callable[[bytes], None] | None = None,
-        may_lose: bool = False,
     ) -> Answer | None:
         """One request on a connection of its own, at any of the servers.
 
         :param take: gets the pieces of a successful answer's body.
-        :param may_lose: the connection may end without an answer.
-        :returns: None if there is no answer, and that is right.
+        :returns: None if there is no answer because the server was killed.
         :raises OverError: the upload is gone, and may be.
         :raises LeftError: the client left, as its body wanted.
         :raises Violation: anything else.
@@ -134,13 +132,10 @@ class Client:
         try:
             answer = await self._exchange(node, method, upload, headers, body, take)
         except LostError as error:
-            killed = node.was_killed_since(began)
-            self.counts[f"{method} lost in a kill" if killed else f"{method} lost"] += 1
-            # Where a body is refused of which much is still to come, the connection is reset, and the answer
-            # that came before may be lost with it.
-            if may_lose or killed or (body is not None and upload.may_be_gone()):
-                return None
-            raise Violation(f"{told}: {error}") from error
+            if not node.was_killed_since(began):
+                raise Violation(f"{told}: {error!r}") from error
+            self.counts[f"{method} lost in a kill"] += 1
+            return None
         except TimeoutError as error:
             raise Violation(f"{told}: no answer") from error
         finally:
@@ -166,7 +161,7 @@ class Client:
     ) -> Answer:
         pieces = None if body is None else body.pieces(self.pace.breath)
         path = upload.path or COLLECTION
-        async with await Connection.open(node.server.port) as connection:
+        with await Connection.open(node.server.port) as connection:
             try:
                 return await connection.ask(method, path, headers, pieces, take=take)
             except LeftError:
@@ -297,11 +292,10 @@ class Client:
             headers["Upload-Length"] = str(length)
         upload.sends(start + body.may_count)
         allowed = [204] if body.is_right else [460]
-        may_lose = beside or not body.is_right or upload.is_haunted
         if beside or upload.is_haunted:
             allowed += REFUSED
         try:
-            answer = await self.ask("PATCH", upload, headers, allowed, body=body, may_lose=may_lose)
+            answer = await self.ask("PATCH", upload, headers, allowed, body=body)
         except LeftError:
             upload.leaves()
             return False

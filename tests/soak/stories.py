@@ -279,7 +279,7 @@ class Stories:
         rubbish = Body(self.pool.slice(self.random, self.random.randint(1, 100 * KIB)))
         headers = rubbish.headers() | {"Upload-Offset": str(wrong)}
         exactly = None if upload.is_haunted else upload.acknowledged
-        await self.client.ask("PATCH", upload, headers, REFUSED, body=rubbish, may_lose=True)
+        await self.client.ask("PATCH", upload, headers, REFUSED, body=rubbish)
         await self.client.head(upload, exactly=exactly)
 
     async def _sends_too_much(self, upload: Expected) -> None:
@@ -292,7 +292,7 @@ class Stories:
         if body.chunked:
             upload.sends(upload.length)
         allowed = (413, *(REFUSED if upload.is_haunted else ()))
-        await self.client.ask("PATCH", upload, headers, allowed, body=body, may_lose=True)
+        await self.client.ask("PATCH", upload, headers, allowed, body=body)
         await self.client.head(upload)
 
     async def _wants_it_too_soon(self, upload: Expected) -> None:
