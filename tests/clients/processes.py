@@ -95,7 +95,10 @@ class Server:
         """Of the bytes that are stored of the upload at `url`."""
         return digest(self.stored(url))
 
-    def start(self) -> None:
+    def start(self, within: float = START_SECONDS) -> None:
+        """
+        :raises AssertionError: it is not ready `within` that many seconds.
+        """
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TUS_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -108,7 +111,7 @@ class Server:
                 start_new_session=True,  # so that `kill` reaches its workers
             )
         method, path = self.probe
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + within
         answer: object = None
         while time.monotonic() < deadline and self.process.poll() is None:
             try:

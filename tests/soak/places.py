@@ -17,6 +17,7 @@ from tests.soak.samples import cpu_seconds
 from tests.tus_adapters.s3.servers import Server as Store
 from tests.tus_adapters.s3.servers import seaweedfs
 
+START_SECONDS = 300.0  # a soak has time, and may have the least of a busy machine
 PROGRAM = Path(sys.executable).with_name("litestar-tus")
 
 
@@ -64,7 +65,7 @@ class Node:
         self.server.kill()
 
     def start_again(self) -> None:
-        self.server.start()
+        self.server.start(START_SECONDS)
         self.killed[-1] = (self.killed[-1][0], time.monotonic())
 
 
@@ -150,7 +151,7 @@ def running(name: str, root: Path, seconds: float, leaks: Sequence[str]) -> Iter
                     *server.command[1:],
                 ]
             stack.callback(server.kill)
-            server.start()
+            server.start(START_SECONDS)
             place.nodes.append(Node(f"server {number}", server))
         yield place
 
