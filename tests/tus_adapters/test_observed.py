@@ -14,7 +14,7 @@ from tus_adapters.files import FileLocks, FileStorage
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.memory import MemoryStorage
 from tus_adapters.observed import ObservedLocks, observed
-from tus_adapters.testing import ConcatenationContract, LocksContract, StorageContract
+from tus_adapters.testing import ConcatenationContract, CountingContract, LocksContract, StorageContract
 from tus_domain import (
     Concatenate,
     ConcatenatingStorage,
@@ -26,6 +26,7 @@ from tus_domain import (
     UploadId,
     Uploads,
     can_concatenate,
+    can_count,
 )
 from tus_domain.errors import (
     ContentionError,
@@ -64,7 +65,7 @@ class Told:
         return told
 
 
-class TestObservedStorage(ConcatenationContract, StorageContract):
+class TestObservedStorage(ConcatenationContract, CountingContract, StorageContract):
     large = 100_000
 
     @pytest.fixture(autouse=True)
@@ -228,7 +229,10 @@ def test_a_storage_that_cannot_join_cannot_when_it_is_watched() -> None:
     class Plain:
         """Nobody looks at more than the names."""
 
-    assert not can_concatenate(observed(Plain(), Told()))  # type: ignore[arg-type]
+    watched = observed(Plain(), Told())  # type: ignore[arg-type]
+
+    assert not can_concatenate(watched)
+    assert not can_count(watched)
 
 
 @pytest.mark.anyio
