@@ -127,8 +127,11 @@ class LitestarEvents:
 
     def emit(self, event: TUSEvent, upload: Upload) -> None:
         """Tell the listeners, if there are any."""
-        if self._completions is not None and self.heard(event):
-            self._completions.emitter.emit(event, upload_info=UploadInfo.of(upload))
+        if self._completions is None:
+            return
+        emitter = self._completions.emitter
+        if emitter.listeners.get(event):
+            emitter.emit(event, upload_info=UploadInfo.of(upload))
 
     def wants_completions(self) -> bool:
         """Whether anybody listens to ``POST_FINISH``, which nobody is to miss."""

@@ -104,7 +104,8 @@ class Driver:
         finally:  # a commit that fails may have recorded a part
             if (stored := self._staging.stored) is not None and stored != before:
                 upload = stored.upload
-                await self._audience.tell([event for event in events if upload.shows(event)], upload)
-        received = any(isinstance(event, OffsetAdvanced) for event in events)
-        if self._on_receive is not None and received and self._append.upload.phase is Phase.RECEIVING:
+                await self._audience.tell(upload.shown(events), upload)
+        if self._on_receive is None or self._append.upload.phase is not Phase.RECEIVING:
+            return
+        if any(isinstance(event, OffsetAdvanced) for event in events):
             await self._on_receive(self._append.upload)

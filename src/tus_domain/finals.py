@@ -260,10 +260,8 @@ class Finals:
             raise
         finally:  # a commit that fails may have recorded a part
             if staging.stored is not None and staging.stored != before:
-                shown = staging.stored.upload
-                await self._audience.tell(
-                    [event for event in (*opening, *events) if shown.shows(event)], shown
-                )
+                upload = staging.stored.upload
+                await self._audience.tell(upload.shown((*opening, *events)), upload)
         return await self._recorder.complete(staging, hooks)
 
     async def _sources(self, ids: Iterable[UploadId], asker: Asker) -> list[Stored]:

@@ -154,11 +154,13 @@ class Upload:
             and self.offset == self.length
         )
 
-    def shows(self, event: Event) -> bool:
-        """Whether ``event``, which was to happen, can have: a storage may keep all bytes of an upload and
-        fail to complete it.
+    def shown(self, events: Iterable[Event]) -> tuple[Event, ...]:
+        """Those of ``events``, which were to happen, that can have: a storage may keep all bytes of an upload
+        and fail to complete it.
         """
-        return self.complete or not isinstance(event, UploadCompleted)
+        if self.complete:
+            return tuple(events)
+        return tuple(event for event in events if not isinstance(event, UploadCompleted))
 
     def unannounced(self, now: datetime) -> bool:
         """Whether the upload is complete, and who was to announce that has not done so in time."""
