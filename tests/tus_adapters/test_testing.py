@@ -203,9 +203,10 @@ class DeafLocks(MemoryLocks):
 class ShyLocks(MemoryLocks):
     """Nobody waits."""
 
-    async def _displace(self, upload_id: UploadId) -> None:
+    def hold(self, upload_id: UploadId, /, *, on_contention=None):
         if upload_id in self._holders:
             raise UploadLockedError
+        return super().hold(upload_id, on_contention=on_contention)
 
 
 class OneLock(MemoryLocks):
