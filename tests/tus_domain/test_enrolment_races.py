@@ -45,10 +45,10 @@ class Frail(MemoryStorage):
     dying = False
     keeping = False
 
-    def begin(self, upload: Upload, /) -> Any:
+    def begin(self, upload: Upload, /, **hints: Any) -> Any:
         if self.dying:
             raise Died
-        return super().begin(upload)
+        return super().begin(upload, **hints)
 
     async def strike(self, group: str, name: str, /) -> None:
         if self.keeping:
