@@ -21,6 +21,7 @@ import os
 from asyncio import sleep
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
@@ -53,7 +54,7 @@ class PullingProtocol(HttpToolsProtocol):
         if length >= LARGE and type(self.transport).__module__ in _LOOPS:
             self._left = length
             cycle: Any = self.cycle  # its class has this as a method, and there is no other way in
-            cycle.receive = partial(self._receive, cycle)
+            cycle.receive = partial(_receive, ref(self), ref(cycle))
 
     def on_body(self, body: bytes) -> None:
         """Bytes of a body came with its head."""
@@ -85,7 +86,7 @@ class PullingProtocol(HttpToolsProtocol):
             self.on_message_complete()
             self._renew_parser()
 
-    async def _receive(self, cycle: Any) -> Any:
+    async def receive(self, cycle: Any) -> Any:
         """The next message of a large body."""
         if self._is_ahead(cycle):
             if cycle.body:
@@ -127,6 +128,16 @@ class PullingProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         # As uvicorn does it, for what a client sends behind a request that said "Connection: close".
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+
+async def _receive(protocol: ref[PullingProtocol], cycle: ref[Any]) -> Any:
+    """What ``receive`` is to an application. Does not keep its own request, which would stay in memory with
+    the rest of its body until the collector comes; as long as the application runs, others do.
+    """
+    connection, request = protocol(), cycle()
+    if connection is None or request is None:
+        return {"type": "http.disconnect"}
+    return await connection.receive(request)
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int:

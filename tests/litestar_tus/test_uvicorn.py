@@ -3,6 +3,7 @@ application nobody sees a difference.
 """
 
 import asyncio
+import gc
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from weakref import ref
 
 import pytest
 import uvicorn
@@ -353,6 +355,28 @@ def test_others_have_their_turn(serve: Callable[..., Serving], loop: str, pulls:
     assert len(pulls) > 10
     # The first message may be there already.
     assert all(ticks > 0 for ticks in serving.app.ticks[2:])
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_has_ended_is_not_kept(serve: Callable[..., Serving], loop: str) -> None:
+    """Nor the body of a request that was refused: a collector may not come for a long time."""
+    serving = serve(loop=loop)
+    gc.collect()
+    gc.disable()
+    try:
+        with serving.connect() as client:
+            client.sendall(sized("none", DATA))
+            read_answer(client)
+            (protocol,) = serving.protocols
+            refused = ref(protocol.cycle)
+            client.sendall(sized("all", DATA))
+            read_answer(client)
+            eventually(lambda: refused() is None)
+            connection, request = ref(protocol), ref(protocol.cycle)
+            del protocol
+        eventually(lambda: connection() is None and request() is None)
+    finally:
+        gc.enable()
 
 
 # --- connections that are lost --------------------------------------------------------------------
