@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextvars import ContextVar
 from importlib.metadata import version
 
+from attrs import define
 from opentelemetry import context, trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode, TracerProvider
 
 from litestar_tus.observing import Ended, Observer, Served
@@ -15,8 +17,19 @@ from tus_domain.events import BOOKKEEPING, Event
 
 __all__ = ["Tracing"]
 
-_serving = ContextVar[Span | None]("litestar_tus.tracing.serving", default=None)
-"""The span of the request that this task serves."""
+
+@define(eq=False)
+class _Serving:
+    """A request that is being served, until its span has ended."""
+
+    span: Span
+    ended: bool = False
+
+
+_serving = ContextVar[_Serving | None]("litestar_tus.tracing.serving", default=None)
+"""The request that this task serves. Or one that has ended: a task inherits the context of whoever started it,
+and with asyncio's own loop that may be the request before on the same connection.
+"""
 
 
 class Tracing:
@@ -39,7 +52,7 @@ class _TracingObserver(Observer):
         self._prefix = prefix
 
     def happened(self, event: Event, upload: Upload, /) -> None:
-        span = _serving.get()
+        span = _span()
         if span is None or isinstance(event, BOOKKEEPING):
             return
         span.add_event(type(event).__name__, {"tus.upload.id": upload.id})
@@ -48,7 +61,7 @@ class _TracingObserver(Observer):
             span.set_attribute("tus.upload.length", upload.length)
 
     def refused(self, error: Exception, status: int, problem: str, upload_id: UploadId | None, /) -> None:
-        if (span := _serving.get()) is not None:
+        if (span := _span()) is not None:
             span.set_attributes({"tus.problem": problem, "tus.outcome": _outcome(error, status)})
             if status >= 500:
                 span.record_exception(error)
@@ -58,11 +71,14 @@ class _TracingObserver(Observer):
         attributes: dict[str, str | int] = {"tus.prefix": self._prefix, "tus.outcome": "served"}
         if served.upload_id is not None:
             attributes["tus.upload.id"] = served.upload_id
-        span = self._tracer.start_span(f"tus.{served.operation}", attributes=attributes)
-        attached = context.attach(trace.set_span_in_context(span))
-        before = _serving.set(span)
+        around = _around()
+        span = self._tracer.start_span(f"tus.{served.operation}", around, attributes=attributes)
+        attached = context.attach(trace.set_span_in_context(span, around))
+        serving = _Serving(span)
+        before = _serving.set(serving)
 
         def ended(error: BaseException | None) -> None:
+            serving.ended = True
             _serving.reset(before)
             context.detach(attached)
             if served.status is not None:
@@ -87,6 +103,19 @@ class _TracingObserver(Observer):
             span.end()
 
         return ended
+
+
+def _span() -> Span | None:
+    """That of the request that is being served."""
+    serving = _serving.get()
+    return None if serving is None or serving.ended else serving.span
+
+
+def _around() -> Context | None:
+    """What a new request is inside of; ``None``: what is current."""
+    before = _serving.get()
+    left = before is not None and before.ended and trace.get_current_span() is before.span
+    return Context() if left else None
 
 
 def _outcome(error: Exception, status: int) -> str:

@@ -171,6 +171,32 @@ async def test_spans_of_the_application_are_around_and_inside(traced: Traced) ->
 
 
 @pytest.mark.anyio
+async def test_a_request_is_no_child_of_one_that_has_ended(traced: Traced) -> None:
+    """A task inherits the context of whoever started it. With asyncio's own loop, that may be the request
+    before on the same connection, which had resumed the reading.
+    """
+    ended = anyio.Event()
+
+    async def before_create(request: Any, upload: Any) -> None:
+        tasks.start_soon(ask_later)
+
+    async def ask_later() -> None:
+        await ended.wait()
+        await exchange(app, http("HEAD", location, VERSION))
+
+    app = application(in_memory(tracing=traced.tracing, before_create=before_create))
+    async with anyio.create_task_group() as tasks:
+        location = await created(app)
+        ended.set()
+
+    *_, create, load, find = traced.spans()
+    assert names([create, load, find]) == ["tus.create", "tus.storage.load", "tus.find"]
+    assert create.parent is find.parent is None
+    assert load.parent == find.get_span_context()
+    assert [event.name for event in create.events] == ["UploadCreated"]
+
+
+@pytest.mark.anyio
 async def test_what_is_not_sampled_costs_no_spans() -> None:
     traced = Traced(sampler=ALWAYS_OFF)
     app = application(in_memory(tracing=traced.tracing))
