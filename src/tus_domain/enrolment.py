@@ -119,8 +119,8 @@ class Enrolment:
         """Strike off what stands for no unfinished upload, also where nobody ever comes for a place.
 
         :param seen: the ``mark`` of all unfinished uploads, as far as they are known.
-        :param limit: how many others to look at; ``None``: all.
-        :returns: whether there are more.
+        :param limit: how many others to look at, the oldest first; ``None``: all.
+        :returns: whether there are more, and more to strike off is likely.
         """
         if not self.limited:
             return False
@@ -129,9 +129,11 @@ class Enrolment:
             async for group, name in names:
                 if (entry := Entry.parse(name)) is not None and entry.creation.name not in seen:
                     doubtful.setdefault((group, entry.creation), []).append(entry)
-        for (group, _), renewals in list(doubtful.items())[:limit]:
-            await self._look(group, renewals)
-        return limit is not None and len(doubtful) > limit
+        struck = 0
+        # What is young counts, and does so each time: the others come first, and without any it is enough.
+        for group, entry in sorted(doubtful, key=lambda each: each[1].created)[:limit]:
+            struck += await self._look(group, doubtful[group, entry])
+        return limit is not None and len(doubtful) > limit and struck > 0
 
     @staticmethod
     def mark(upload: Upload) -> str:
@@ -172,7 +174,7 @@ class Enrolment:
     async def _enter(self, entry: Entry, groups: Sequence[_Group]) -> None:
         now = self._clock.now()
         for group in groups:
-            if self._full.get(group.name, now) > now:
+            if now < self._full.get(group.name, now) <= now + _FULL:  # unless the clock was ahead
                 raise group.full()
         entered: list[_Group] = []
         try:

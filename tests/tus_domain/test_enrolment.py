@@ -595,6 +595,37 @@ async def test_no_more_than_it_may_look_at() -> None:
     assert rig.storage.names == {}
 
 
+async def test_what_may_yet_come_neither_hides_the_rest_nor_has_it_look_again() -> None:
+    """Many creations that failed at once leave names that count for ten minutes. Another look at all uploads,
+    and another, would find the same.
+    """
+    rig = Limited(max_uploads=9)
+    for name in "abc":
+        await rig.storage.enrol("all", Entry.of(an_upload(id=UploadId(name))).name)
+    rig.clock.advance(10 * MINUTE)
+    for name in ("young-1", "young-2", "young-3"):
+        begun = an_upload(id=UploadId(name), created_at=rig.clock.now())
+        await rig.storage.enrol("all", Entry.of(begun).name)
+
+    for left in (1, 0):
+        assert (await rig.uploads.sweep(limit=2)).more
+        assert len(rig.storage.enrolled_ids & set("abc")) == left
+    assert not (await rig.uploads.sweep(limit=2)).more
+    assert rig.storage.enrolled_ids == {"young-1", "young-2", "young-3"}
+
+
+async def test_a_clock_that_was_ahead_does_not_keep_a_list_full() -> None:
+    rig = Limited(max_uploads=1)
+    rig.clock.advance(timedelta(days=365))
+    await rig.begin("a")
+    await rig.refused("b")
+    await Limited(storage=rig.storage, max_uploads=1).uploads.remove(UploadId("a"))  # in another process
+
+    rig.clock.advance(timedelta(days=-365))
+
+    await rig.begin("b")
+
+
 async def test_a_list_that_cannot_be_read_keeps_nothing_from_being_swept() -> None:
     rig = Limited(max_uploads=9, lifetime=MINUTE)
     await rig.begin("a")
