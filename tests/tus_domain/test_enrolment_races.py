@@ -255,7 +255,7 @@ class Herd:
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("most", [1, 3])
-async def test_of_many_that_come_at_once_as_many_are_let_in_as_may_be_or_one_less(
+async def test_of_many_that_come_at_once_some_are_let_in_and_not_too_many(
     most: int, seed: int
 ) -> None:
     herd = Herd(seed, most)
@@ -263,7 +263,8 @@ async def test_of_many_that_come_at_once_as_many_are_let_in_as_may_be_or_one_les
         for number in range(12):
             tasks.start_soon(herd.create, f"c{number}")
     assert herd.ends.total() == 12
-    assert max(1, most - 1) <= herd.ends["created"] <= most
+    # Mostly all places are taken. But one that began early and comes late has all who are behind it wait.
+    assert 1 <= herd.ends["created"] <= most
     await herd.check()
 
 
