@@ -27,8 +27,8 @@ class _Serving:
 
 
 _serving = ContextVar[_Serving | None]("litestar_tus.tracing.serving", default=None)
-"""The request that this task serves. Or one that has ended: a task inherits the context of whoever started it,
-and with asyncio's own loop that may be the request before on the same connection.
+"""The request that this task serves. Or one that has ended: a task inherits the context of whoever started
+it, and with asyncio's own loop that may be the request before on the same connection.
 """
 
 

@@ -255,9 +255,7 @@ class Herd:
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("most", [1, 3])
-async def test_of_many_that_come_at_once_some_are_let_in_and_not_too_many(
-    most: int, seed: int
-) -> None:
+async def test_of_many_that_come_at_once_some_are_let_in_and_not_too_many(most: int, seed: int) -> None:
     herd = Herd(seed, most)
     async with anyio.create_task_group() as tasks:
         for number in range(12):
