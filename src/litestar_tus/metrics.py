@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from pathlib import Path
 from time import perf_counter
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
@@ -39,7 +41,24 @@ class PrometheusMetrics:
 
     def __call__(self, prefix: str, storage: Storage, /) -> Observer:
         """The observer of the plugin at ``prefix``."""
+        if (directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR")) is not None:
+            _forget_the_dead(Path(directory))
         return _PrometheusObserver(_collectors(self._registry), prefix, storage)
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Remove the gauges that other processes have left, among several that share the directory.
+
+    The library leaves that to a process that sees the others end, and not all servers have one that does.
+    So each process that begins looks, like the one that takes the place of a killed one.
+    """
+    for gauges in directory.glob("gauge_live*.db"):
+        try:
+            os.kill(int(gauges.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            gauges.unlink(missing_ok=True)  # another process may be doing the same
+        except PermissionError:
+            pass  # it lives, as another user's
 
 
 class _Budgeted(Protocol):

@@ -244,3 +244,4 @@ def test_several_processes_add_up(tmp_path: Path) -> None:
     assert 'tus_uploads_completed_total{prefix="/files"} 2.0' in text
     assert 'tus_received_bytes_total{prefix="/files"} 10.0' in text
     assert 'tus_storage_seconds_count{operation="commit",prefix="/files"} 4.0' in text
+    assert 'tus_s3_memory_size_bytes{prefix="/files"} 1.048576e+06\n' in text, "the first has ended"
