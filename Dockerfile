@@ -10,7 +10,7 @@ RUN ["python", "-m", "venv", "/opt/litestar-tus"]
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 # Compiled here: where it runs nothing can be written.
-RUN ["/opt/litestar-tus/bin/pip", "install", "--no-cache-dir", "--compile", ".[server,s3]"]
+RUN ["/opt/litestar-tus/bin/pip", "install", "--no-cache-dir", "--compile", ".[metrics,s3,server]"]
 
 FROM ${PYTHON_IMAGE}
 # A number, so that an orchestrator can see that it is not root.

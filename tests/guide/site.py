@@ -21,10 +21,10 @@ def page(name: str) -> list[Block]:
 
 
 def command(found: list[Block], beginning: str) -> str:
-    """The one command of the page that begins so."""
+    """The command of the page that begins so; there is no other."""
     text = "".join(block.text for block in found if block.language == "sh")
     lines = text.replace("\\\n", " ").splitlines()
-    (line,) = [line for line in lines if line.startswith(beginning)]
+    (line,) = {line for line in lines if line.startswith(beginning)}
     return line
 
 

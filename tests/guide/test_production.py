@@ -1,7 +1,10 @@
-"""The page on deployment, followed: workers on a bucket, behind nginx, one killed; clean-up beside them."""
+"""The page on deployment, followed: workers on a bucket, behind nginx, measured, and killed; clean-up beside
+them.
+"""
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -54,7 +57,9 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[st
 
 @pytest.fixture(scope="module")
 def workers(directory: Path, credentials: Mapping[str, str]) -> Iterator[Server]:
-    line = command(PAGE, "MALLOC_ARENA_MAX=2 uvicorn")
+    prepared = command(PAGE, "rm -rf metrics")
+    subprocess.run(["sh", "-euc", prepared], cwd=directory, check=True, timeout=PATIENCE)
+    line = command(PAGE, "PROMETHEUS_MULTIPROC_DIR=metrics MALLOC_ARENA_MAX=2")
     started = server(line, directory, {**credentials, "PYTHONUNBUFFERED": "1"})
     started.start()
     yield started
@@ -90,6 +95,18 @@ def children(process: int) -> list[int]:
     return [int(child) for child in tasks.split()]
 
 
+def metric(workers: Server, name: str) -> float:
+    """What whichever of the workers takes the request shows of all."""
+    text = ask("GET", f"http://127.0.0.1:{workers.port}/metrics", {}).body.decode()
+    (value,) = re.findall(rf'^tus_{name}{{prefix="/files"}} (\S+)$', text, re.MULTILINE)
+    return float(value)
+
+
+def budget(workers: Server) -> float:
+    """The memory of all workers, which each has a share of."""
+    return metric(workers, "s3_memory_size_bytes")
+
+
 def offset_of(url: str) -> int:
     """The offset, once there is a worker again to tell it."""
     deadline = time.monotonic() + PATIENCE
@@ -123,8 +140,20 @@ def test_a_real_client_uploads_and_the_application_hears_once(
     assert workers.log.read_text().count(told) == 1
 
 
+def test_the_workers_are_measured_together_and_not_from_outside(site: Server, workers: Server) -> None:
+    created, received = metric(workers, "uploads_created_total"), metric(workers, "received_bytes_total")
+    for _ in range(8):
+        assert append(create(site.endpoint, 5), 0, b"hello").status == 204
+
+    assert {metric(workers, "uploads_created_total") for _ in range(12)} == {created + 8}
+    assert {metric(workers, "received_bytes_total") for _ in range(12)} == {received + 40}
+    assert budget(workers) == 4 * 128 * MIB
+    assert ask("GET", f"http://127.0.0.1:{site.port}/metrics", {}).status == 404
+
+
 def test_an_upload_survives_the_workers(site: Server, workers: Server) -> None:
-    """Whichever of them had it: all are killed."""
+    """Whichever of them had it: all are killed. Those that take their places have the only memory."""
+    created = metric(workers, "uploads_created_total")
     url = create(site.endpoint, SIZE)
     assert append(url, 0, DATA[: 6 * MIB]).status == 204
     peer = append_in_part(url, 6 * MIB, SIZE - 6 * MIB, DATA[6 * MIB : 12 * MIB])
@@ -137,6 +166,11 @@ def test_an_upload_survives_the_workers(site: Server, workers: Server) -> None:
     assert kept >= 6 * MIB
     assert append(url, kept, DATA[kept:]).status == 204
     assert ask("GET", url, {}).body == DATA
+    assert metric(workers, "uploads_created_total") == created + 1
+    deadline = time.monotonic() + PATIENCE
+    while budget(workers) != 4 * 128 * MIB:
+        assert time.monotonic() < deadline, budget(workers)
+        time.sleep(0.2)
 
 
 def test_an_operator_sees_and_sweeps(site: Server, directory: Path, credentials: Mapping[str, str]) -> None:

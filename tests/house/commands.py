@@ -118,6 +118,17 @@ def _ours(words: Sequence[str], directory: Path, variables: dict[str, str]) -> N
     _finish([program, *words], directory, variables)
 
 
+def _files(program: str) -> Callable[[Sequence[str], Path, dict[str, str]], None]:
+    """What makes or removes files, in the reader's directory and nowhere else."""
+
+    def run(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
+        if not all(re.fullmatch(r"-[a-z]+|\w+", word) for word in words):
+            raise BlockError(f"this would leave the reader's directory: {program} {shlex.join(words)}")
+        _finish([program, *words], directory, variables)
+
+    return run
+
+
 def _litestar(words: Sequence[str], directory: Path, variables: dict[str, str]) -> None:
     with _store(words, directory) as reached:
         _finish(
@@ -251,7 +262,9 @@ COMMANDS: dict[str, Callable[[Sequence[str], Path, dict[str, str]], None]] = {
     "litestar": _litestar,
     "litestar-tus": _ours,
     "make": _make,
+    "mkdir": _files("mkdir"),
     "pip": _pip,
+    "rm": _files("rm"),
     "uvicorn": _asgi("uvicorn", "--host", "127.0.0.1", "--port"),
 }
 

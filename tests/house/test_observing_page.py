@@ -26,9 +26,7 @@ def ticked(text: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("reader")
-    (directory / "metrics").mkdir()
-    return directory
+    return tmp_path_factory.mktemp("reader")
 
 
 @pytest.mark.servers
