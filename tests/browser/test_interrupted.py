@@ -210,7 +210,9 @@ def test_after_many_refusals_in_a_row_it_gives_up(visit: UploadPage, make_file: 
     visit.tolerate_failed_requests()
     file = make_file("unlucky.bin", 1000)
     visit.page.route("**/files/*", lambda route: route.fulfill(status=507))
-    visit.page.clock.install()
+    # The clock stands, so that no request is under way when it is put forward: that would be one given up.
+    visit.page.clock.install(time=0)
+    visit.page.clock.pause_at(60_000)
     visit.choose(file)
     for _ in range(7):
         visit.expect_state("unlucky.bin", "retrying")
