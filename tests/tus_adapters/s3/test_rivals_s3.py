@@ -228,8 +228,8 @@ class Idle:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # it takes long enough on one event loop
 @pytest.mark.parametrize("known", [True, False])
 async def test_chunks_a_little_larger_than_a_part_reach_any_length(known: bool) -> None:
-    """6 MiB chunks up to 59 GiB, each MiB a single byte here. The least part has 5 MiB, the usual one 10."""
-    store, chunk, chunks = Store(least_part=5), 6, 10_050
+    """6 MiB chunks past 60 GiB, each MiB a single byte here. The least part has 5 MiB, the usual one 10."""
+    store, chunk, chunks = Store(least_part=5), 6, 10_300
     node, data = Node(store, part=10), content(chunk * chunks)
     upload_id = await node.create(len(data) if known else None)
     for start in range(0, len(data), chunk):
