@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 from attrs import NOTHING, Factory, fields_dict
-from pygments.lexers.special import TextLexer
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from litestar_tus import TUSConfig
@@ -83,9 +83,22 @@ def _show_defaults(command: click.Command) -> None:
         _show_defaults(inner)
 
 
+def _explain_diagrams(_app: Sphinx, page: nodes.document) -> None:
+    """What draws Mermaid's diagrams is a large script from elsewhere. They can be read, too."""
+    for diagram in list(page.findall(nodes.literal_block)):
+        if diagram["language"] == "mermaid":
+            text = diagram.astext().replace("<br/>", ", ")
+            how = "In Mermaid's notation; the same page of the repository has it drawn."
+            said = [
+                nodes.paragraph("", "", nodes.emphasis(text=how)),
+                nodes.literal_block(text, text, language="text"),
+            ]
+            diagram.replace_self(said)
+
+
 def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     _show_defaults(command)
-    app.add_lexer("mermaid", TextLexer)
+    app.connect("doctree-read", _explain_diagrams)
     app.connect("autodoc-process-signature", _no_signature)
     app.connect("autodoc-process-docstring", _with_default)
