@@ -26,7 +26,7 @@ from tests.clients.peer import append, append_in_part, ask, create
 from tests.clients.processes import MIB, Client, Server, free_port
 from tests.guide.site import command, page, server
 from tests.nginx.proxy import changed, checked, configuration, proxy
-from tests.tus_adapters.s3.servers import ministack
+from tests.tus_adapters.s3.servers import free_ports, running
 
 __all__ = ["_no_proxy", "tus_js_client"]
 
@@ -34,6 +34,14 @@ PAGE = page("deployment.md")
 SIZE = 20 * MIB
 DATA = Random(0).randbytes(SIZE)
 PATIENCE = 60.0  # seconds
+# Servers of SeaweedFS that nothing here needs, with ports of their own.
+LESS = (
+    "-webdav=false",
+    "-admin.ui=false",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-master.telemetry=false",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +54,20 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    with ministack(tmp_path_factory.mktemp("store")) as store:
-        store.client().create_bucket(Bucket="my-bucket")
-        yield {
-            "AWS_ENDPOINT_URL_S3": store.endpoint,
-            "AWS_ACCESS_KEY_ID": store.access_key,
-            "AWS_SECRET_ACCESS_KEY": store.secret_key,
-        }
+    """What leads to the store of the page's rehearsal, which is on other ports than its own."""
+    directory = tmp_path_factory.mktemp("store")
+    (directory / "store").mkdir()
+    port, *others = free_ports(5)
+    names = ("filer", "master", "volume", "admin")
+    ports = [f"-{name}.port={other}" for name, other in zip(names, others, strict=True)]
+    program, *words = shlex.split(command(PAGE, "weed mini"))
+    line = [str(Path(sys.executable).with_name(program)), *words, f"-s3.port={port}", *ports, *LESS]
+    exported = shlex.split(command(PAGE, "export AWS_ACCESS"))[1:]
+    exported += shlex.split(command(PAGE, "export AWS_ENDPOINT").replace(":8333", f":{port}"))[1:]
+    variables = dict(word.split("=", 1) for word in exported)
+    address = f"127.0.0.1:{port}"
+    with running(line, directory, address, "/healthz", variables | {"HOME": str(directory)}):
+        yield variables
 
 
 @pytest.fixture(scope="module")

@@ -271,10 +271,12 @@ COMMANDS: dict[str, Callable[[Sequence[str], Path, dict[str, str]], None]] = {
 # What is written in the documents and not run here, and why.
 NOT_RUN: dict[str, str] = {
     "docker": "wants a daemon and a registry; what the Dockerfile does is tried in tests/docs/test_deploy.py",
+    "export": "sets variables of the reader's shell; the servers here have their own",
     "install": "writes to the system's directories",
     "kubectl": "wants a cluster; what the manifests say is tried in tests/docs/test_deploy.py",
     "node": "wants a server to upload to; tests/guide runs it",
     "npm": "fetches from the network; `make` installs the same package for the tests",
     "python3": "makes a virtual environment outside of the project, as `make` does inside",
     "systemctl": "wants systemd; what the unit says is tried in tests/docs/test_deploy.py",
+    "weed": "listens on ports of its own choice; tests/guide runs it, on others",
 }
