@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 from asyncio import sleep
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from weakref import ref
 
 import httptools
@@ -33,6 +33,11 @@ LARGE = 256 * 1024
 """Bytes that a body has to have. Smaller ones are one piece, or two, in any way."""
 PIECE = 1024 * 1024
 """Bytes that are pulled at a time, at the most."""
+_LEAST = 64 * 1024
+_TOGETHER = 32 * 1024 * 1024
+"""Bytes that all connections of a process may pull at a time. An application that waits with the piece in its
+hands, for memory or for a store, holds it for long.
+"""
 
 _METHODS = frozenset({"PATCH", "POST", "PUT"})
 # Theirs is known: what they have is in the kernel, and once paused they do not read.
@@ -44,6 +49,8 @@ class PullingProtocol(HttpToolsProtocol):
 
     _left = 0
     """How many bytes of a large body are to come. While there are any, the parser is not asked."""
+    _bodies: ClassVar[set[PullingProtocol]] = set()
+    """Those to whom more of a large body is to come."""
 
     def on_headers_complete(self) -> None:
         """A request begins."""
@@ -53,13 +60,14 @@ class PullingProtocol(HttpToolsProtocol):
             length = _length(self.headers)
         if length >= LARGE and type(self.transport).__module__ in _LOOPS:
             self._left = length
+            self._bodies.add(self)
             cycle: Any = self.cycle  # its class has this as a method, and there is no other way in
             cycle.receive = partial(_receive, ref(self), ref(cycle))
 
     def on_body(self, body: bytes) -> None:
         """Bytes of a body came with its head."""
         if self._left:
-            self._left -= len(body)
+            self._count(body)
         super().on_body(body)
 
     def data_received(self, data: bytes) -> None:
@@ -73,10 +81,21 @@ class PullingProtocol(HttpToolsProtocol):
         if rest:
             self.data_received(rest)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing comes any more."""
+        self._bodies.discard(self)
+        super().connection_lost(exc)
+
+    def _count(self, data: bytes) -> None:
+        """Bytes of the large body have come."""
+        self._left -= len(data)
+        if not self._left:
+            self._bodies.discard(self)
+
     def _push(self, data: bytes) -> None:
         """Do with bytes of the body what ``on_body`` and ``on_message_complete`` do, without a copy."""
         cycle: Any = self.cycle  # its body is bytes or a bytearray, in different versions
-        self._left -= len(data)
+        self._count(data)
         if not cycle.response_complete:
             cycle.body = cycle.body + data if cycle.body else data
             if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -115,10 +134,10 @@ class PullingProtocol(HttpToolsProtocol):
         """What is there of the body; nothing at its end, or if the connection is lost: the loop will see."""
         descriptor: int = self.transport.get_extra_info("socket").fileno()
         try:
-            data = os.read(descriptor, min(self._left, PIECE))
+            data = os.read(descriptor, min(self._left, _share(len(self._bodies))))
         except OSError:
             return b""
-        self._left -= len(data)
+        self._count(data)
         if not self._left:
             self._renew_parser()
             self.flow.resume_reading()
@@ -138,6 +157,11 @@ async def _receive(protocol: ref[PullingProtocol], cycle: ref[Any]) -> Any:
     if connection is None or request is None:
         return {"type": "http.disconnect"}
     return await connection.receive(request)
+
+
+def _share(bodies: int) -> int:
+    """How many bytes one of so many large bodies may pull at a time."""
+    return min(PIECE, max(_LEAST, _TOGETHER // bodies))
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int:

@@ -379,6 +379,27 @@ def test_what_has_ended_is_not_kept(serve: Callable[..., Serving], loop: str) ->
         gc.enable()
 
 
+@pytest.mark.parametrize(("bodies", "share"), [(1, MIB), (32, MIB), (256, MIB // 8), (10_000, MIB // 16)])
+def test_many_share_what_may_be_pulled(bodies: int, share: int) -> None:
+    """What an application holds while it waits for memory would grow with its clients."""
+    assert _pulling._share(bodies) == share
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("missing", [0, 100_000])
+def test_those_that_have_ended_share_no_more(serve: Callable[..., Serving], loop: str, missing: int) -> None:
+    serving = serve(loop=loop)
+    with serving.connect() as client:
+        wire = sized("wait", DATA)
+        client.sendall(wire[: len(wire) - missing])
+        eventually(lambda: PullingProtocol._bodies)
+        serving.app.gate.set()
+        if not missing:
+            read_answer(client)
+
+    eventually(lambda: not PullingProtocol._bodies)
+
+
 # --- connections that are lost --------------------------------------------------------------------
 
 
