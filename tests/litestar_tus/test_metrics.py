@@ -1,5 +1,6 @@
 """Metrics: what Prometheus is shown."""
 
+import logging
 import os
 import re
 import subprocess
@@ -208,8 +209,10 @@ async def test_an_observer_of_ones_own_harms_nobody(caplog: pytest.LogCaptureFix
         assert (await exchange(app, patch(location), b"helloworld", END)).status == 204
         await plugin.uploads.sweep()
 
-    assert {record.getMessage() for record in caplog.records} == {"observer failed"}
-    assert len(caplog.records) >= 8
+    # Other tests raise the level of the log, and below errors there are the steps of the upload then.
+    failed = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert set(failed) == {"observer failed"}
+    assert len(failed) >= 8
 
 
 PROCESS = """
