@@ -26,7 +26,7 @@ def descriptor() -> None:
 
 def memory() -> None:
     """Kept by each request."""
-    kept.append(os.urandom(1 << 18))
+    kept.append(os.urandom(1 << 19))
 
 
 def thread() -> None:
