@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.soak.clients import BYTES, REFUSED, Body, Client, OverError
+from tests.soak.bodies import BYTES, Body
+from tests.soak.clients import REFUSED, Client, OverError
 from tests.soak.connection import LeftError
 from tests.soak.expected import Expected, Lives, Pool, Violation
 from tests.soak.samples import MIB

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.soak.clients import Body
+from tests.soak.bodies import Body
 from tests.soak.connection import LeftError
 
 DATA = memoryview(b"0123456789")
