@@ -7,10 +7,10 @@ a time (uvloop); and for each of these pieces reading is paused and resumed, and
 Here the parser sees the head of a request and what came with it. From there to the end of the body, which is
 known from Content-Length, nothing has to be parsed, and there are two ways to go. As long as the application
 waits for the client, the loop calls as before. Once the client is ahead, reading is paused, as uvicorn does
-it (``FlowControl``); but then it stays paused, and ``receive`` takes the next bytes from the socket, up to a
-mebibyte, straight into the ``bytes`` that it gives out. When none are there, reading is resumed, and the loop
-calls again. So one of the two reads at a time, and nobody reads beyond the body: what is behind it is the
-parser's. That is a new one, since the old one still waits for a body that it has not seen.
+it (``FlowControl``); but then it stays paused, and ``receive`` takes the next bytes from the socket, up to
+half a mebibyte, straight into the ``bytes`` that it gives out. When none are there, reading is resumed, and
+the loop calls again. So one of the two reads at a time, and nobody reads beyond the body: what is behind it
+is the parser's. That is a new one, since the old one still waits for a body that it has not seen.
 
 The rest is uvicorn's. What is used of its inside is looked at first (``unexpected``).
 """
@@ -31,8 +31,10 @@ __all__ = ["PullingProtocol", "unexpected"]
 
 LARGE = 256 * 1024
 """Bytes that a body has to have. Smaller ones are one piece, or two, in any way."""
-PIECE = 1024 * 1024
-"""Bytes that are pulled at a time, at the most."""
+PIECE = 512 * 1024
+"""Bytes that are pulled at a time, at the most. Twice as many save a tenth of the CPU time, and leave larger
+holes in the heap where they are held for long, as for S3.
+"""
 _LEAST = 64 * 1024
 _TOGETHER = 32 * 1024 * 1024
 """Bytes that all connections of a process may pull at a time. An application that waits with the piece in its

@@ -381,7 +381,9 @@ def test_what_has_ended_is_not_kept(serve: Callable[..., Serving], loop: str) ->
         gc.enable()
 
 
-@pytest.mark.parametrize(("bodies", "share"), [(1, MIB), (32, MIB), (256, MIB // 8), (10_000, MIB // 16)])
+@pytest.mark.parametrize(
+    ("bodies", "share"), [(1, MIB // 2), (64, MIB // 2), (256, MIB // 8), (10_000, MIB // 16)]
+)
 def test_many_share_what_may_be_pulled(bodies: int, share: int) -> None:
     """What an application holds while it waits for memory would grow with its clients."""
     assert _pulling._share(bodies) == share
