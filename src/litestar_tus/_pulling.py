@@ -36,7 +36,7 @@ PIECE = 512 * 1024
 holes in the heap where they are held for long, as for S3.
 """
 _LEAST = 64 * 1024
-_TOGETHER = 32 * 1024 * 1024
+_TOGETHER = 8 * 1024 * 1024
 """Bytes that all connections of a process may pull at a time. An application that waits with the piece in its
 hands, for memory or for a store, holds it for long.
 """
