@@ -1,7 +1,9 @@
 """What all tests share: both event loops and the profiles of hypothesis."""
 
+import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -30,6 +32,17 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test marked `anyio` runs on both event loops."""
     backend: str = request.param
     return backend
+
+
+@pytest.fixture(autouse=True)
+def _log_levels() -> Iterator[None]:
+    """Applications and servers set what is logged in the whole process. The next test wants it as it was."""
+    names = (None, "botocore", "litestar_tus", "tus_adapters", "tus_domain")
+    logs = [logging.getLogger(name) for name in names]
+    before = [log.level for log in logs]
+    yield
+    for log, level in zip(logs, before, strict=True):
+        log.setLevel(level)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,18 +1,21 @@
 """The guide's transport, over real sockets: what it says, and two real clients."""
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.conftest import _no_proxy, file_of, tus_js_client, tuspy
-from tests.clients.peer import PATCH, TUS, append, append_in_part, ask, create
+from tests.clients.peer import PATCH, TUS, Peer, append, append_in_part, ask, create
 from tests.clients.processes import GRACE_SECONDS, MIB, ROOT, Client, Server, digest, free_port
 
 __all__ = ["_no_proxy", "file_of", "tus_js_client", "tuspy"]
 
 pytestmark = pytest.mark.servers
+
+DATA = bytes(range(256)) * 16384
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +56,35 @@ def test_a_length_that_is_told_later(server: Server) -> None:
     assert ask("HEAD", url).headers["upload-length"] == "3"
 
 
-def test_one_that_stalls_is_taken_over(server: Server) -> None:
-    url = create(server.endpoint, 10)
-    stalled = append_in_part(url, 0, 10, b"0123")
+@pytest.fixture
+def part_sent(server: Server) -> Iterator[tuple[str, Peer]]:
+    """An upload, and who has sent half of it, has fallen silent, and has been listened to."""
+    url = create(server.endpoint, len(DATA))
+    with append_in_part(url, 0, len(DATA), DATA[: len(DATA) // 2]) as peer:
+        deadline = time.monotonic() + 15
+        while server.stored(url).stat().st_size == 0:
+            assert time.monotonic() < deadline, "nothing is written before all has come"
+            time.sleep(0.01)
+        yield url, peer
+
+
+def test_one_that_stalls_is_taken_over(server: Server, part_sent: tuple[str, Peer]) -> None:
+    url, stalled = part_sent
 
     kept = ask("HEAD", url).offset
-    assert append(url, kept, b"0123456789"[kept:]).status == 204
+    assert append(url, kept, DATA[kept:]).status == 204
     assert stalled.answer().status == 423
-    stalled.close()
-    assert server.stored(url).read_bytes() == b"0123456789"
+    assert server.stored(url).read_bytes() == DATA
 
 
-def test_what_came_of_a_body_that_broke_off_is_kept(server: Server) -> None:
-    url = create(server.endpoint, 10)
-    append_in_part(url, 0, 10, b"0123").close()
+def test_what_came_of_a_body_that_broke_off_is_kept(server: Server, part_sent: tuple[str, Peer]) -> None:
+    url, gone = part_sent
+    gone.close()
 
     kept = ask("HEAD", url).offset
-    assert append(url, kept, b"0123456789"[kept:]).status == 204
-    assert server.stored(url).read_bytes() == b"0123456789"
+    assert kept > 0
+    assert append(url, kept, DATA[kept:]).status == 204
+    assert server.stored(url).read_bytes() == DATA
 
 
 def test_one_that_was_deleted_is_gone(server: Server) -> None:
