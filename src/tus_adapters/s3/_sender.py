@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
+import anyio
 from attrs import define
 
 from tus_adapters.s3._bucket import BucketError, Extent, Part
@@ -64,6 +65,7 @@ class Sender:
         self._own: dict[str, _Spilled] = {}
         self._sent: list[_Sent] = []
         self._under_way: list[Task[None]] = []
+        self._fewer = anyio.Event()
         store.budget.join(self)
 
     @property
@@ -205,13 +207,17 @@ class Sender:
     async def _passable(self, at_a_time: int) -> None:
         """Wait until fewer than so many parts are on their way."""
         while len(under_way := [task for task in self._under_way if not task.done]) >= at_a_time:
-            await under_way[0].wait()
+            self._fewer = anyio.Event()
+            await self._fewer.wait()
         self._under_way = under_way
 
     def _start(self, sent: _Sent, work: Coroutine[Any, Any, None]) -> None:
-        sent.task = Task(work)
+        sent.task = Task(work, self._ended)
         self._sent.append(sent)
         self._under_way.append(sent.task)
+
+    def _ended(self) -> None:
+        self._fewer.set()
 
     def _drop(self) -> None:
         _, size = self._emptied()

@@ -23,12 +23,16 @@ _running = set[object]()
 
 
 class Task(Generic[T]):
-    """A coroutine that runs by itself."""
+    """A coroutine that runs by itself.
 
-    __slots__ = ("_done", "_error", "_result")
+    :param then: called at its end, whatever it comes to.
+    """
 
-    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+    __slots__ = ("_done", "_error", "_result", "_then")
+
+    def __init__(self, work: Coroutine[Any, Any, T], then: Callable[[], None] | None = None) -> None:
         self._done = anyio.Event()
+        self._then = then
         self._result: list[T] = []
         self._error: BaseException | None = None
         _spawn(self._run(work), lambda: self._ended(work))
@@ -64,13 +68,18 @@ class Task(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             self._error = error
         finally:
-            self._done.set()
+            self._end()
 
     def _ended(self, work: Coroutine[Any, Any, T]) -> None:
         if not self._done.is_set():  # asyncio does not even begin what is cancelled before its first step
             work.close()
             self._error = asyncio.CancelledError()
-            self._done.set()
+            self._end()
+
+    def _end(self) -> None:
+        self._done.set()
+        if self._then is not None:
+            self._then()
 
 
 async def run_all(works: Sequence[Callable[[], Coroutine[Any, Any, T]]], *, at_a_time: int) -> list[T]:
