@@ -18,10 +18,10 @@ from cattrs import Converter
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from tus_domain import Metadata, Upload, UploadId
-from tus_domain.errors import TusError
+from tus_domain import Metadata, Stored, Upload, UploadId
+from tus_domain.errors import TusError, UploadGoneError
 
-__all__ = ["Codec", "Record", "RecordUnreadableError"]
+__all__ = ["Codec", "NoPlacement", "Record", "RecordUnreadableError", "plain"]
 
 SCHEMAS = (1, 2)
 """Which forms are read. There is another when a record of the old form could be misread as the new, or the
@@ -77,6 +77,10 @@ class Record(Generic[Placement]):
         """The token for compare-and-swap."""
         return f"{self.revision}.{self.birth}"
 
+    def stored(self, *, claimed: bool = False) -> Stored:
+        """The upload as a storage hands it out."""
+        return Stored(self.upload, self.version, claimed)
+
 
 class Codec(Generic[Placement]):
     """Turns records into JSON and back, for one adapter's placement."""
@@ -112,6 +116,28 @@ class Codec(Generic[Placement]):
             return Record(upload, int(body["revision"]), str(body["birth"]), placement)
         except _UNREADABLE as error:
             raise RecordUnreadableError from error
+
+    def stored(self, data: bytes, *, claimed: bool = False) -> Stored:
+        """The upload whose record ``data`` holds, as a storage hands it out.
+
+        :raises UploadGoneError: it holds none, so that the upload is lost.
+        """
+        try:
+            return self.load(data).stored(claimed=claimed)
+        except RecordUnreadableError as error:
+            raise UploadGoneError from error
+
+
+@frozen
+class NoPlacement:
+    """What an adapter adds to a record if it has nothing to add."""
+
+
+def plain(upload: Upload) -> Record[NoPlacement]:
+    """A record of ``upload`` alone, for a store that compares and swaps by its version: that never occurs
+    again, whatever there was before.
+    """
+    return Record[NoPlacement].following(None, upload, NoPlacement())
 
 
 def _converter() -> Converter:

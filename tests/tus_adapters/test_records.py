@@ -10,9 +10,10 @@ from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tus_adapters.records import Codec, Record, RecordUnreadableError
+from tus_adapters.records import Codec, NoPlacement, Record, RecordUnreadableError, plain
 from tus_adapters.testing import uploads
-from tus_domain import CompletionPolicy, Concatenation, Metadata, Phase, Upload, UploadId
+from tus_domain import CompletionPolicy, Concatenation, Metadata, Phase, Stored, Upload, UploadId
+from tus_domain.errors import UploadGoneError
 
 
 @frozen
@@ -176,3 +177,28 @@ def test_a_record_follows_another() -> None:
     assert first.revision == again.revision == 1
     assert second == evolve(first, revision=2)
     assert len({first.version, second.version, again.version}) == 3
+
+
+def test_a_record_is_handed_out_as_its_upload_and_version() -> None:
+    assert RECORD.stored() == Stored(UPLOAD, "7.c0ffee", claimed=False)
+    assert RECORD.stored(claimed=True) == Stored(UPLOAD, "7.c0ffee", claimed=True)
+
+
+def test_a_plain_record_is_one_of_its_own_each_time() -> None:
+    first, second = plain(UPLOAD), plain(UPLOAD)
+
+    codec = Codec(NoPlacement)
+    assert codec.load(codec.dump(first)) == first
+    assert first.upload == second.upload == UPLOAD
+    assert first.version != second.version
+
+
+def test_a_stored_upload_is_read_from_its_record() -> None:
+    assert CODEC.stored(CODEC.dump(RECORD), claimed=True) == RECORD.stored(claimed=True)
+
+
+def test_an_upload_whose_record_cannot_be_read_is_gone() -> None:
+    with pytest.raises(UploadGoneError) as refusal:
+        CODEC.stored(b"{}")
+
+    assert isinstance(refusal.value.__cause__, RecordUnreadableError)

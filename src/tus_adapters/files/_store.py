@@ -147,7 +147,7 @@ class Store:
         """
         claimed = os.access(self.layout.lock(upload_id), os.F_OK)
         record = self.load(self.layout.of(upload_id))
-        return Stored(record.upload, record.version, claimed=claimed)
+        return record.stored(claimed=claimed)
 
     def expect(self, place: Place, base: Stored) -> FileRecord:
         """The record, which must be the one that ``base`` was made from.

@@ -143,7 +143,7 @@ class Writer:
         failed, self.failed = self.failed, None
         if failed is not None:
             raise failed
-        return Stored(record.upload, record.version)
+        return record.stored()
 
     def discard(self) -> None:
         """Cut off what was written since the last commit. What could not be kept matters no more."""
@@ -214,7 +214,7 @@ class Writer:
         # A record that counts synced bytes is not replaced by one that a loss of power may leave empty.
         self._store.save(self._place, record, durably=durably or placement.synced > 0)
         # From here on everybody sees it, whatever comes of making it durable.
-        self.stored = Stored(upload, record.version)
+        self.stored = record.stored()
         if durably:
             self._store.sync_names(self._place)
         return record
