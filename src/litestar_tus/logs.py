@@ -17,6 +17,7 @@ from tus_domain.events import (
     OffsetAdvanced,
     UploadAnnounced,
     UploadCompleted,
+    UploadConsumed,
     UploadCreated,
     UploadExpired,
     UploadTerminated,
@@ -65,6 +66,8 @@ class LogObserver(Observer):
                 _log.info("upload terminated", extra=facts | {"offset": upload.offset})
             case UploadExpired():
                 _log.info("upload expired", extra=facts | {"offset": upload.offset})
+            case UploadConsumed(by):
+                _log.info("partial upload consumed", extra=facts | {"final_id": by})
             case _:
                 pass
 

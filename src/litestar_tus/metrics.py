@@ -15,7 +15,14 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from litestar_tus.observing import Ended, Observer, Served
 from tus_domain import Storage, Upload, UploadId
 from tus_domain.errors import ContentionError, RequestError, UploadLockedError
-from tus_domain.events import Event, UploadCompleted, UploadCreated, UploadExpired, UploadTerminated
+from tus_domain.events import (
+    Event,
+    UploadCompleted,
+    UploadConsumed,
+    UploadCreated,
+    UploadExpired,
+    UploadTerminated,
+)
 
 __all__ = ["PrometheusMetrics"]
 
@@ -25,6 +32,7 @@ _EVENTS: Mapping[type[Event], str] = {
     UploadCompleted: "completed",
     UploadTerminated: "terminated",
     UploadExpired: "expired",
+    UploadConsumed: "consumed",
 }
 _NO_FAILURES = (RequestError, ContentionError)
 

@@ -45,6 +45,10 @@ class Audience:
         """Whether they are to hear of every completion, whatever happens."""
         return self._announcer is not None and self._announcer.wants_completions()
 
+    def awaits(self, upload: Upload) -> bool:
+        """Whether they are still to hear of the upload's completion. It may not be removed before."""
+        return self.waits and upload.complete and upload.announce_by is not None
+
     def hears(self, upload: Upload) -> bool:
         """Whether they are being told of the upload's completion at this moment, by this process."""
         return upload.id in self._hearing

@@ -20,6 +20,7 @@ __all__ = [
     "RetentionBegan",
     "UploadAnnounced",
     "UploadCompleted",
+    "UploadConsumed",
     "UploadCreated",
     "UploadExpired",
     "UploadFinalising",
@@ -112,6 +113,13 @@ class UploadExpired:
     """
 
 
+@frozen
+class UploadConsumed:
+    """The final upload ``by`` has the bytes of this partial one, which was removed for that (T-CONC-10)."""
+
+    by: UploadId
+
+
 Event = (
     UploadCreated
     | LengthDeclared
@@ -124,6 +132,7 @@ Event = (
     | UploadAnnounced
     | UploadTerminated
     | UploadExpired
+    | UploadConsumed
 )
 
 BOOKKEEPING = (ExpiryMoved, RetentionBegan, AnnouncementDue, UploadAnnounced)

@@ -39,18 +39,12 @@ from tus_domain.errors import (
     UploadNotFoundError,
     VersionConflictError,
 )
-from tus_domain.events import Event
+from tus_domain.events import Event, UploadExpired
 from tus_domain.joining import ConcatenatingStaging, ConcatenatingStorage, can_concatenate
 from tus_domain.policy import Policy
-from tus_domain.ports import (
-    NO_HOOKS,
-    Clock,
-    Hooks,
-    Locks,
-    Storage,
-    Stored,
-)
+from tus_domain.ports import NO_HOOKS, Clock, Hooks, Locks, Storage, Stored
 from tus_domain.recording import Recorder
+from tus_domain.removal import Remover
 from tus_domain.upload import Phase, Upload
 from tus_domain.values import Extension, UploadId
 
@@ -69,6 +63,7 @@ class Finals:
         clock: Clock,
         policy: Policy,
         recorder: Recorder,
+        remover: Remover,
         audience: Audience,
     ) -> None:
         self._all = storage
@@ -76,6 +71,7 @@ class Finals:
         self._clock = clock
         self._policy = policy
         self._recorder = recorder
+        self._remover = remover
         self._audience = audience
         self._joining: set[UploadId] = set()
         """Those that a request to this process has seen ready, and is completing."""
@@ -194,9 +190,8 @@ class Finals:
         if stored.upload.sources != command.concatenation.sources:
             raise UploadExistsError
         asker.require(stored.upload)
-        if stored.upload.expired(self._clock.now()):
-            await self._storage.delete(stored)
-            await self._recorder.enrolment.leave(stored.upload)
+        if stored.upload.expired(self._clock.now()) and not self._audience.awaits(stored.upload):
+            await self._remover.end(stored, (UploadExpired(),))
             return None
         return stored
 
@@ -297,8 +292,7 @@ class Finals:
             return
         for upload_id in dict.fromkeys(upload.sources):
             try:
-                async with self._locks.hold(upload_id):
-                    await self._storage.delete(await self._storage.load(upload_id))
+                await self._remover.consume(upload_id, upload.id)
             except UploadNotFoundError:
                 pass
             except TusError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tus_domain.audience import Audience
 from tus_domain.enrolment import Enrolment
-from tus_domain.events import Event, UploadExpired, UploadTerminated
+from tus_domain.events import Event, UploadConsumed, UploadExpired, UploadTerminated
 from tus_domain.ports import Clock, Locks, Storage, Stored
 from tus_domain.upload import Upload
 from tus_domain.values import UploadId
@@ -39,6 +39,13 @@ class Remover:
             stored = await self._storage.load(upload_id)
             if stored.upload.expired(self._clock.now()):
                 await self.end(stored, (UploadExpired(),))
+
+    async def consume(self, upload_id: UploadId, by: UploadId) -> None:
+        """Remove a partial upload whose bytes the final upload ``by`` has, if it still is there."""
+        async with self._locks.hold(upload_id):
+            stored = await self._storage.load(upload_id)
+            if stored.upload.partial and stored.upload.complete:  # else another upload has its id by now
+                await self.end(stored, (UploadConsumed(by),))
 
     async def end(self, stored: Stored, events: tuple[Event, ...]) -> Upload:
         """Free the bytes of an upload whose lock is held, because of ``events``."""

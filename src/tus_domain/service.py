@@ -60,7 +60,9 @@ class Uploads:
         self._enrolment = Enrolment(storage, clock, self._policy)
         self._recorder = Recorder(clock, self._policy, self._audience, self._enrolment)
         self._remover = Remover(storage, locks, clock, self._audience, self._enrolment)
-        self.finals = Finals(storage, locks, clock, self._policy, self._recorder, self._audience)
+        self.finals = Finals(
+            storage, locks, clock, self._policy, self._recorder, self._remover, self._audience
+        )
         """The uploads that consist of others."""
 
     @property
@@ -227,8 +229,8 @@ class Uploads:
     def _undone(self, upload: Upload) -> Duty | None:
         if self._unheard(upload):
             return self.find
-        unheard = self._audience.waits and upload.complete and upload.announce_by is not None
-        return self._remover.expire if upload.expired(self._clock.now()) and not unheard else None
+        ended = upload.expired(self._clock.now()) and not self._audience.awaits(upload)
+        return self._remover.expire if ended else None
 
     def stop(self) -> None:
         """Ask every running body to end early, because the process is about to. What came is kept."""

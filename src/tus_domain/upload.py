@@ -4,7 +4,7 @@ Theory of operation
 ===================
 An upload lives through *phases*. It is RECEIVING until all of its bytes are kept; then it is FINALISING while
 the application's hooks and the storage's own assembling run; then it is COMPLETE. From any of them the client
-can end it, and so does its expiry before it is complete: TERMINATED.
+can end it, and so does its expiry, or the final upload that has the bytes of a partial one: TERMINATED.
 
 FINALISING is a phase of its own because what runs in it can fail, or die with the process. The upload then
 stays FINALISING, all bytes kept, and whoever asks for it next (an empty append, or a HEAD) runs it again:
@@ -40,6 +40,7 @@ from tus_domain.events import (
     RetentionBegan,
     UploadAnnounced,
     UploadCompleted,
+    UploadConsumed,
     UploadCreated,
     UploadExpired,
     UploadFinalising,
@@ -75,6 +76,7 @@ LIFECYCLE: Mapping[tuple[Phase, type[Event]], Phase] = {
     (Phase.COMPLETE, UploadAnnounced): Phase.COMPLETE,
     (Phase.COMPLETE, UploadTerminated): Phase.TERMINATED,
     (Phase.COMPLETE, UploadExpired): Phase.TERMINATED,
+    (Phase.COMPLETE, UploadConsumed): Phase.TERMINATED,
 }
 """Every transition of an upload: the phase it is in and the event, to the phase it is in afterwards. What
 is not here cannot happen.
@@ -201,7 +203,9 @@ class Upload:
                 return self._with(announce_by=until)
             case UploadAnnounced():
                 return self._with(announce_by=None)
-            case UploadFinalising() | UploadCompleted() | UploadTerminated() | UploadExpired():
+            case UploadFinalising() | UploadCompleted():
+                return self._with(phase=phase)
+            case UploadTerminated() | UploadExpired() | UploadConsumed():
                 return self._with(phase=phase)
             case _:
                 raise MisuseError(f"{event} cannot follow {self}")

@@ -96,6 +96,22 @@ def test_uploads_that_are_joined(serve: Callable[..., Service], log: pytest.LogC
     ]
 
 
+def test_parts_that_are_removed_once_they_are_used(
+    serve: Callable[..., Service], log: pytest.LogCaptureFixture
+) -> None:
+    service = serve(remove_partials=True)
+    parts = [service.upload(3, b"abc", Upload_Concat="partial") for _ in range(2)]
+    log.clear()
+
+    location = service.create(Upload_Concat=f"final;{' '.join(parts)}").headers["location"]
+
+    final_id = location.rpartition("/")[2]
+    assert told(log)[-2:] == [
+        {"event": "partial upload consumed", "upload_id": part.rpartition("/")[2], "final_id": final_id}
+        for part in parts
+    ]
+
+
 @pytest.mark.anyio
 async def test_what_expires_is_told_when_it_is_swept(log: pytest.LogCaptureFixture) -> None:
     app = application(in_memory(expiration_seconds=0, sweep_interval=0.01))

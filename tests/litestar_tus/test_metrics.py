@@ -138,6 +138,17 @@ async def test_an_upload_that_expires(scrape: Scrape) -> None:
     assert scrape("uploads_terminated_total") == 0
 
 
+def test_parts_that_are_removed_once_they_are_used(serve: Callable[..., Service], scrape: Scrape) -> None:
+    """What there is, is what was created and was not removed; and nobody has given up anything."""
+    service = serve(metrics=scrape.metrics, remove_partials=True)
+    parts = [service.upload(3, b"abc", Upload_Concat="partial") for _ in range(2)]
+    service.create(Upload_Concat=f"final;{' '.join(parts)}")
+
+    counted = {name: scrape(f"uploads_{name}_total") for name in ("created", "completed", "consumed")}
+    assert counted == {"created": 3, "completed": 3, "consumed": 2}
+    assert scrape("uploads_terminated_total") == scrape("uploads_expired_total") == 0
+
+
 @pytest.mark.anyio
 async def test_the_memory_of_the_uploads_in_a_bucket(scrape: Scrape) -> None:
     plugin = in_bucket(metrics=scrape.metrics)

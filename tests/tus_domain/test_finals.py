@@ -39,7 +39,9 @@ from tus_domain.events import (
     LengthDeclared,
     OffsetAdvanced,
     UploadCompleted,
+    UploadConsumed,
     UploadCreated,
+    UploadExpired,
     UploadFinalising,
 )
 from tus_domain.finals import Finals
@@ -289,6 +291,7 @@ async def test_whoever_offers_what_the_storage_has_not_is_told() -> None:
         finals._clock,
         Policy(),
         finals._recorder,
+        finals._remover,
         finals._audience,
     )
 
@@ -570,8 +573,35 @@ async def test_an_expired_one_is_made_anew() -> None:
     await rig.uploads.terminate(B)
     await part(rig, "b", b"def")
     rig.clock.advance(timedelta(seconds=30))
+    rig.forget()
 
     assert await make(rig) == evolve(COMPLETE, created_at=later(60), expires_at=later(120))
+
+    (expired, gone), (created, _), *_ = rig.sink.published
+    assert (expired, gone) == (UploadExpired(), the_final(expires_at=later(60), phase=Phase.TERMINATED))
+    assert isinstance(created, UploadCreated)
+    assert created.at == later(60)
+
+
+async def test_so_is_one_that_was_complete_but_not_before_its_completion_is_announced() -> None:
+    sink = Listening()
+    rig = Rig(sink=sink, retention=timedelta(seconds=60))
+    await part(rig, "a", b"abc")
+    final = await make(rig, the_command("a"))
+    rig.clock.advance(timedelta(seconds=59))
+    await rig.uploads.terminate(A)
+    await part(rig, "a", b"xyz")
+    rig.clock.advance(timedelta(seconds=1))
+
+    with pytest.raises(UploadGoneError):
+        await make(rig, the_command("a"))
+    await rig.uploads.announced(final.id)
+    sink.published.clear()
+    again = await make(rig, the_command("a"))
+
+    assert again.created_at == later(60)
+    assert await rig.content(final.id) == b"xyz"
+    assert sink.published[0][0] == UploadExpired()
 
 
 async def test_an_id_that_another_upload_has_is_taken() -> None:
@@ -946,6 +976,36 @@ async def test_they_are_removed_when_the_last_of_them_completes() -> None:
     await fill(rig, "b", b"def")
 
     assert await rig.ids() == [FINAL_ID]
+
+
+async def test_that_they_are_used_up_is_told_and_not_as_if_somebody_had_ended_them() -> None:
+    """After the completion, and once of each."""
+    rig = await a_rig(remove_partials=True)
+
+    final = await make(rig, the_command("a", "b", "a"))
+
+    told = [(event, upload.id) for event, upload in rig.sink.published]
+    assert told[-3:] == [(UploadCompleted(), final.id)] + [
+        (UploadConsumed(final.id), name) for name in (A, B)
+    ]
+    assert {upload.phase for _, upload in rig.sink.published[-2:]} == {Phase.TERMINATED}
+    rig.forget()
+    await make(rig, the_command("a", "b", "a"))
+    assert rig.events == []
+
+
+@pytest.mark.parametrize("command", [{}, {"concatenation": PARTIAL}])
+async def test_an_upload_that_has_the_id_of_a_source_by_now_stays(command: dict[str, Any]) -> None:
+    """The application may give the ids."""
+    rig = await a_rig(remove_partials=True)
+    await make(rig)
+    await rig.create(upload_id=A, **command)
+    rig.forget()
+
+    assert (await make(rig)).complete
+
+    assert set(await rig.ids()) == {A, FINAL_ID}
+    assert rig.events == []
 
 
 async def test_a_source_that_cannot_be_removed_stays(caplog: pytest.LogCaptureFixture) -> None:

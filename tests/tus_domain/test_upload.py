@@ -16,6 +16,7 @@ from tus_domain.events import (
     RetentionBegan,
     UploadAnnounced,
     UploadCompleted,
+    UploadConsumed,
     UploadExpired,
     UploadFinalising,
     UploadTerminated,
@@ -45,6 +46,7 @@ LIFE: dict[tuple[Phase, type[Event]], tuple[dict[str, Any], Event, dict[str, Any
     ),
     (COMPLETE, UploadTerminated): ({"offset": 10}, UploadTerminated(), {"phase": TERMINATED}),
     (COMPLETE, UploadExpired): ({"offset": 10}, UploadExpired(), {"phase": TERMINATED}),
+    (COMPLETE, UploadConsumed): ({"offset": 10}, UploadConsumed(ID), {"phase": TERMINATED}),
 }
 EVENTS: tuple[Event, ...] = (
     was_created(),
@@ -58,6 +60,7 @@ EVENTS: tuple[Event, ...] = (
     UploadAnnounced(),
     UploadTerminated(),
     UploadExpired(),
+    UploadConsumed(ID),
 )
 
 
