@@ -23,6 +23,8 @@ class _Serving:
     """A request that is being served, until its span has ended."""
 
     span: Span
+    upload_id: UploadId | None
+    """Which upload the request is to, as soon as that is known."""
     ended: bool = False
 
 
@@ -52,16 +54,22 @@ class _TracingObserver(Observer):
         self._prefix = prefix
 
     def happened(self, event: Event, upload: Upload, /) -> None:
-        span = _span()
-        if span is None or isinstance(event, BOOKKEEPING):
+        serving = _current()
+        if serving is None or isinstance(event, BOOKKEEPING):
             return
+        span = serving.span
         span.add_event(type(event).__name__, {"tus.upload.id": upload.id})
+        if serving.upload_id is None:  # that of a new one
+            serving.upload_id = upload.id
+        if upload.id != serving.upload_id:  # the parts of a final upload, or the one that waited for its part
+            return
         span.set_attributes({"tus.upload.id": upload.id, "tus.upload.offset": upload.offset})
         if upload.length is not None:
             span.set_attribute("tus.upload.length", upload.length)
 
     def refused(self, error: Exception, status: int, problem: str, upload_id: UploadId | None, /) -> None:
-        if (span := _span()) is not None:
+        if (serving := _current()) is not None:
+            span = serving.span
             span.set_attributes({"tus.problem": problem, "tus.outcome": _outcome(error, status)})
             if status >= 500:
                 span.record_exception(error)
@@ -74,7 +82,7 @@ class _TracingObserver(Observer):
         around = _around()
         span = self._tracer.start_span(f"tus.{served.operation}", around, attributes=attributes)
         attached = context.attach(trace.set_span_in_context(span, around))
-        serving = _Serving(span)
+        serving = _Serving(span, served.upload_id)
         before = _serving.set(serving)
 
         def ended(error: BaseException | None) -> None:
@@ -105,10 +113,10 @@ class _TracingObserver(Observer):
         return ended
 
 
-def _span() -> Span | None:
-    """That of the request that is being served."""
+def _current() -> _Serving | None:
+    """The request that is being served."""
     serving = _serving.get()
-    return None if serving is None or serving.ended else serving.span
+    return None if serving is None or serving.ended else serving
 
 
 def _around() -> Context | None:

@@ -50,6 +50,27 @@ def attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
+def test_a_span_is_about_the_upload_that_the_request_is_to(
+    serve: Callable[..., Service], traced: Traced
+) -> None:
+    """Others that something happens to are named by the events."""
+    service = serve(tracing=traced.tracing, remove_partials=True)
+    parts = [service.upload(3, Upload_Concat="partial") for _ in range(2)]
+    final = service.create(Upload_Concat=f"final;{' '.join(parts)}").headers["location"]
+    *ids, final_id = [location.rpartition("/")[2] for location in (*parts, final)]
+    made = traced.spans()[-1]
+    for location in parts:
+        service.append(location, 0, b"abc")
+    appended = traced.spans()[-1]
+
+    assert (made.name, attributes(made)["tus.upload.id"]) == ("tus.create", final_id)
+    assert (appended.name, attributes(appended)["tus.upload.id"]) == ("tus.append", ids[1])
+    assert attributes(appended)["tus.upload.offset"] == attributes(appended)["tus.upload.length"] == 3
+    named = [(event.name, (event.attributes or {})["tus.upload.id"]) for event in appended.events]
+    assert ("UploadCompleted", final_id) in named
+    assert named[-2:] == [("UploadConsumed", upload_id) for upload_id in ids]
+
+
 def test_each_request_has_a_span_and_its_storage_children(
     serve: Callable[..., Service], traced: Traced
 ) -> None:
