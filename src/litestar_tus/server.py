@@ -5,11 +5,10 @@ It runs on uvicorn with httptools and uvloop; ``architecture/decisions`` says wh
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from html import escape
 from importlib.resources import files
@@ -25,6 +24,7 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from litestar_tus._heap import keep_memory, share_memory
 from litestar_tus._place import Place
 from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend
 from litestar_tus.config import TUSConfig
@@ -32,7 +32,7 @@ from litestar_tus.logs import LineFormatter
 from litestar_tus.observing import ObserverFactory
 from litestar_tus.plugin import TUSPlugin
 from litestar_tus.uvicorn import Protocol
-from tus_domain import Storage, Uploads
+from tus_domain import Extension, Storage, Uploads
 
 __all__ = ["Settings", "StartError", "build", "run"]
 
@@ -74,13 +74,19 @@ class Settings(Place):
     idle_timeout: float = 60.0
     minimum_speed: int | None = None
     max_requests: int | None = None
+    max_requests_per_upload: int = 32
     max_uploads: int | None = None
+    max_header_size: int = 64 * 1024
+    max_metadata_size: int = 16 * 1024
+    max_sources: int = 1000
     grace: int = 10
     root_path: str = field(default="", converter=_normal_root)
     page: bool = True
     access_log: bool = False
     log_level: str = "warning"
     metrics: bool = False
+    tracing: bool = False
+    extensions: str = ""
     downloads: bool = False
     remove_partials: bool = False
     absolute_location: bool = False
@@ -91,7 +97,7 @@ class Settings(Place):
 
         :raises ValueError: a setting has a value that cannot work.
         :raises ModuleNotFoundError: there is a bucket and no boto3, or there are to be metrics and no
-            prometheus_client.
+            prometheus_client, or traces and no opentelemetry.
         """
         taken = ("health", "metrics", "page") if self.metrics else ("health", "page")
         if self.prefix.strip("/") in taken:
@@ -107,13 +113,23 @@ class Settings(Place):
             idle_timeout=self.idle_timeout,
             minimum_speed=self.minimum_speed,
             max_requests=self.max_requests,
+            max_requests_per_upload=self.max_requests_per_upload,
             max_uploads=self.max_uploads,
+            max_header_size=self.max_header_size,
+            max_metadata_size=self.max_metadata_size,
+            max_sources=self.max_sources,
+            extensions=_names(self.extensions) or frozenset(Extension),
             downloads=self.downloads,
             remove_partials=self.remove_partials,
             absolute_location=self.absolute_location,
-            trusted_proxies=[name for part in self.trusted_proxies.split(",") if (name := part.strip())],
+            trusted_proxies=_names(self.trusted_proxies),
             metrics=_metrics() if self.metrics else None,
+            tracing=_tracing() if self.tracing else False,
         )
+
+
+def _names(listed: str) -> Collection[str]:
+    return [name for part in listed.split(",") if (name := part.strip())]
 
 
 def build(settings: Settings) -> tuple[Litestar, Uploads]:
@@ -143,9 +159,9 @@ def run(settings: Settings) -> None:
     _log_to_stderr(settings.log_level)
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found credentials
     if settings.s3_bucket is None:
-        _keep_memory()
+        keep_memory()
     else:
-        _share_memory()
+        share_memory()
     tus = settings.config()
     _check(tus.storage_backend)
     app, uploads = _build(settings, tus)
@@ -182,6 +198,12 @@ def _metrics() -> ObserverFactory:
     from litestar_tus.metrics import PrometheusMetrics  # noqa: PLC0415 - an extra's
 
     return PrometheusMetrics()
+
+
+def _tracing() -> ObserverFactory:
+    from litestar_tus.tracing import Tracing  # noqa: PLC0415 - an extra's
+
+    return Tracing()
 
 
 def _log_to_stderr(level: str) -> None:
@@ -265,29 +287,3 @@ def _with_meta(html: str, name: str, content: str) -> str:
     if count != 1:
         raise ValueError(f"the page has no <meta name={name!r}>")
     return changed
-
-
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
-_MIB = 1024 * 1024
-
-
-def _keep_memory() -> None:
-    """Have glibc keep what a connection's buffers were, instead of giving it back to the system and asking
-    for it anew with each piece of a body. That alone doubles the speed of a large upload.
-    """
-    _mallopt({_MMAP_THRESHOLD: 16 * _MIB, _TRIM_THRESHOLD: 32 * _MIB, _TOP_PAD: 4 * _MIB})
-
-
-def _share_memory() -> None:
-    """Have glibc do the same, but for bytes that are held for long, in pieces of all sizes, and let go of in
-    other threads: with fewer heaps for all threads, and less kept, half as much lies idle between them.
-    """
-    _mallopt({_MMAP_THRESHOLD: 16 * _MIB, _TRIM_THRESHOLD: _MIB, _TOP_PAD: 0, _ARENA_MAX: 2})
-
-
-def _mallopt(options: Mapping[int, int]) -> None:
-    """Elsewhere than on glibc nothing is done, for nothing is known."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for option, value in options.items():
-            mallopt(option, value)

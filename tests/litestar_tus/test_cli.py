@@ -31,13 +31,19 @@ OPTIONS = [
     "idle-timeout",
     "minimum-speed",
     "max-requests",
+    "max-requests-per-upload",
     "max-uploads",
+    "max-header-size",
+    "max-metadata-size",
+    "max-sources",
     "grace",
     "root-path",
     "page",
     "access-log",
     "log-level",
     "metrics",
+    "tracing",
+    "extensions",
     "downloads",
     "remove-partials",
     "absolute-location",
@@ -140,13 +146,19 @@ def test_the_defaults(served: list[Settings]) -> None:
         idle_timeout=60.0,
         minimum_speed=None,
         max_requests=None,
+        max_requests_per_upload=32,
         max_uploads=None,
+        max_header_size=64 * 1024,
+        max_metadata_size=16 * 1024,
+        max_sources=1000,
         grace=10,
         root_path="",
         page=True,
         access_log=False,
         log_level="warning",
         metrics=False,
+        tracing=False,
+        extensions="",
         downloads=False,
         remove_partials=False,
         absolute_location=False,
@@ -172,7 +184,12 @@ GIVEN = {
     "idle-timeout": ("2.5", 2.5),
     "minimum-speed": ("10KiB", 10 * 1024),
     "max-requests": ("500", 500),
+    "max-requests-per-upload": ("4", 4),
     "max-uploads": ("1000", 1000),
+    "max-header-size": ("8KiB", 8 * 1024),
+    "max-metadata-size": ("2KiB", 2 * 1024),
+    "max-sources": ("20", 20),
+    "extensions": ("creation, termination", "creation, termination"),
     "grace": ("30", 30),
     "log-level": ("debug", "debug"),
     "root-path": ("/proxy/", "/proxy"),
@@ -189,6 +206,7 @@ ALL = Settings(
     page=False,
     access_log=True,
     metrics=True,
+    tracing=True,
     downloads=True,
     remove_partials=True,
     sliding_expiry=True,
@@ -204,6 +222,7 @@ def test_every_option_arrives(served: list[Settings]) -> None:
         "--no-page",
         "--access-log",
         "--metrics",
+        "--tracing",
         "--downloads",
         "--remove-partials",
         "--absolute-location",
@@ -227,7 +246,12 @@ def test_every_option_can_come_from_the_environment(served: list[Settings]) -> N
     variables = {f"TUS_{name.upper().replace('-', '_')}": given for name, (given, _) in GIVEN.items()}
 
     switches = {"TUS_PAGE": "false", "TUS_ACCESS_LOG": "1", "TUS_DOWNLOADS": "1", "TUS_METRICS": "1"}
-    switches |= {"TUS_ABSOLUTE_LOCATION": "1", "TUS_REMOVE_PARTIALS": "1", "TUS_SLIDING_EXPIRY": "1"}
+    switches |= {
+        "TUS_TRACING": "1",
+        "TUS_ABSOLUTE_LOCATION": "1",
+        "TUS_REMOVE_PARTIALS": "1",
+        "TUS_SLIDING_EXPIRY": "1",
+    }
     result = serve(**variables, **switches, TUS_DIR="there")
 
     assert (result.exit_code, served) == (0, [evolve(ALL, directory=Path("there"))])
@@ -315,6 +339,11 @@ def test_durations(served: list[Settings], text: str, duration: timedelta | None
         (("--idle-timeout", "0"), "'--idle-timeout'"),
         (("--idle-timeout", "nan"), "idle_timeout: expected a number"),
         (("--grace", "0"), "'--grace'"),
+        (("--max-requests-per-upload", "0"), "'--max-requests-per-upload'"),
+        (("--max-header-size", "1000"), "max_header_size: expected a whole number from 1024"),
+        (("--max-sources", "none"), "'--max-sources'"),
+        (("--extensions", "creation,undoing"), "extensions: undoing not known; there are creation, "),
+        (("--extensions", "concatenation"), "extensions: concatenation needs creation"),
         (("--prefix", "/{x}"), "path_prefix: expected a path without parameters"),
         (("--prefix", "/health"), "path_prefix: '/health' is taken by the server itself"),
         (("--prefix", "page/"), "path_prefix: 'page/' is taken by the server itself"),
@@ -389,4 +418,16 @@ def test_without_prometheus_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     assert result.exit_code == 1
     assert (
         said(result).strip() == "Error: Metrics are not installed: pip install 'litestar-tus[server,metrics]'"
+    )
+
+
+def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "litestar_tus.tracing", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+
+    result = serve("--tracing")
+
+    assert result.exit_code == 1
+    assert (
+        said(result).strip() == "Error: Traces are not installed: pip install 'litestar-tus[server,tracing]'"
     )

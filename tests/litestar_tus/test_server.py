@@ -1,24 +1,33 @@
 """The standalone server's application: uploads, a page to make them with, and a sign of life."""
 
+import ast
+import inspect
 import re
 import secrets
 import socket
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from html import unescape
 from pathlib import Path
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 from litestar.testing import TestClient
 
-from litestar_tus import server
+from litestar_tus import TUSConfig, server
+from litestar_tus.backends.file import FileStorageBackend
+from litestar_tus.backends.s3 import S3StorageBackend
 from litestar_tus.server import Settings, build
+from litestar_tus.tracing import Tracing
+from tests.architecture.sources import ROOT
 from tests.clients.processes import standalone
 from tests.litestar_tus.nodes import running
 from tests.litestar_tus.service import ORIGIN, VERSION
 
+TICKED = re.compile(r"`([^`]+)`")
 PAGE = Path(server.__file__).parent / "page"
 
 
@@ -66,6 +75,65 @@ def test_the_settings_reach_the_plugin(tmp_path: Path) -> None:
     storage: Any = config.storage_backend
     assert storage._store.durability == "commit"
     assert Path(storage.directory) == tmp_path
+
+
+def test_the_limits_reach_it(tmp_path: Path) -> None:
+    config = Settings(
+        directory=tmp_path,
+        max_requests=9,
+        max_requests_per_upload=2,
+        max_uploads=7,
+        max_header_size=2000,
+        max_metadata_size=30,
+        max_sources=4,
+        extensions=" creation,termination ,",
+    ).config()
+
+    assert (config.max_requests, config.max_requests_per_upload, config.max_uploads) == (9, 2, 7)
+    assert (config.max_header_size, config.max_metadata_size, config.max_sources) == (2000, 30, 4)
+    assert config.extensions == {"creation", "termination"}
+
+
+def test_they_hold(start: Callable[..., TestClient[Any]]) -> None:
+    client = start(
+        max_header_size=2000, max_metadata_size=30, max_sources=1, extensions="creation,concatenation"
+    )
+    new = VERSION | {"Upload-Length": "0"}
+
+    large = client.post("/files/", headers=new | {"X-Large": "x" * 2000})
+    described = client.post("/files/", headers=new | {"Upload-Metadata": f"name {'YQ==' * 10}"})
+    part = client.post("/files/", headers=new | {"Upload-Concat": "partial"}).headers["location"]
+    final = client.post("/files/", headers=VERSION | {"Upload-Concat": f"final;{part} {part}"})
+    ended = client.delete(part, headers=VERSION)
+
+    assert [answer.status_code for answer in (large, described, final, ended)] == [431, 400, 400, 405]
+
+
+def test_each_setting_of_the_plugin_has_an_option_or_a_reason() -> None:
+    """In the guide, which names no other."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    _, _, reasons = page.partition("### What the command leaves out\n")
+    named = {
+        name
+        for line in reasons.splitlines()
+        if line.startswith("|")
+        for name in TICKED.findall(line.split("|")[1])
+    }
+    (made,) = (
+        node
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(Settings.config))))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "TUSConfig"
+    )
+    passed = {keyword.arg for keyword in made.keywords} | {"upload_dir"}  # which the storage has
+    backends = {
+        name
+        for backend in (FileStorageBackend, S3StorageBackend)
+        for name in inspect.signature(backend).parameters
+    }
+    places = {"upload_dir", "durability", "record_dir", "sharded", "finished_dir"}
+    places |= {"bucket", "key_prefix", "part_size", "memory"}
+
+    assert named == {field.name for field in attrs.fields(TUSConfig)} - passed | (backends - places)
 
 
 def test_the_application_and_its_uploads_belong_together(tmp_path: Path) -> None:
@@ -237,7 +305,7 @@ def test_it_says_where_it_is(
             listener.close()
 
     monkeypatch.setattr(server._Server, "run", no_run)
-    monkeypatch.setattr(server, "_keep_memory", lambda: None)
+    monkeypatch.setattr(server, "keep_memory", lambda: None)
 
     server.run(Settings(**{"directory": tmp_path, "port": 0, **settings}))
 
@@ -250,7 +318,7 @@ def test_a_server_that_did_not_start_does_not_end_as_if_it_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server._Server, "run", lambda self, sockets: sockets[0].close())
-    monkeypatch.setattr(server, "_keep_memory", lambda: None)
+    monkeypatch.setattr(server, "keep_memory", lambda: None)
 
     with pytest.raises(server.StartError, match="did not start"):
         server.run(Settings(directory=tmp_path, port=0))
@@ -259,7 +327,7 @@ def test_a_server_that_did_not_start_does_not_end_as_if_it_had(
 def test_directories_that_cannot_be_used_are_told_of_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_keep_memory", lambda: None)
+    monkeypatch.setattr(server, "keep_memory", lambda: None)
     (tmp_path / "finished").write_bytes(b"no directory")
 
     with pytest.raises(server.StartError, match=r"^A directory cannot be used: .*finished'$"):
@@ -276,6 +344,11 @@ def test_metrics_are_shown_where_they_are_wanted(start: Callable[..., TestClient
 
     assert f'tus_uploads_created_total{{prefix="{prefix}"}} 1.0' in client.get("/metrics").text
     assert start().get("/metrics").status_code == 404
+
+
+def test_traces_are_made_where_they_are_wanted(tmp_path: Path) -> None:
+    assert isinstance(Settings(directory=tmp_path, tracing=True).config().tracing, Tracing)
+    assert Settings(directory=tmp_path).config().tracing is False
 
 
 def test_their_path_is_taken_then(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from click.core import ParameterSource
 
 from litestar_tus.cli._types import Duration
 
-__all__ = ["EXPIRY", "S3_PREFIX", "boto_needed", "check_place", "metrics_needed", "storage_options"]
+__all__ = [
+    "EXPIRY",
+    "S3_PREFIX",
+    "boto_needed",
+    "check_place",
+    "metrics_needed",
+    "storage_options",
+    "tracing_needed",
+]
 
 EXPIRY = click.option(
     "--expire-after",
@@ -100,6 +108,11 @@ def boto_needed() -> AbstractContextManager[None]:
 def metrics_needed() -> AbstractContextManager[None]:
     """Say what to install where prometheus_client is missing."""
     return _needed("Metrics are not", "server,metrics", "prometheus_client")
+
+
+def tracing_needed() -> AbstractContextManager[None]:
+    """Say what to install where OpenTelemetry's API is missing."""
+    return _needed("Traces are not", "server,tracing", "opentelemetry")
 
 
 @contextmanager

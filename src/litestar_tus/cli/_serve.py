@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from litestar_tus.cli._options import EXPIRY, boto_needed, check_place, metrics_needed, storage_options
+from litestar_tus.cli._options import (
+    EXPIRY,
+    boto_needed,
+    check_place,
+    metrics_needed,
+    storage_options,
+    tracing_needed,
+)
 from litestar_tus.cli._types import Duration, Size
 
 __all__ = ["serve"]
@@ -70,10 +77,38 @@ __all__ = ["serve"]
     help="How many requests to serve at a time. [default: any number]",
 )
 @click.option(
+    "--max-requests-per-upload",
+    type=click.IntRange(1),
+    default=32,
+    envvar="TUS_MAX_REQUESTS_PER_UPLOAD",
+    help="How many of them may be to one upload. One writes, and others wait for it to stop.",
+)
+@click.option(
     "--max-uploads",
     type=click.IntRange(1),
     envvar="TUS_MAX_UPLOADS",
     help="How many uploads there may be that are not complete. [default: any number]",
+)
+@click.option(
+    "--max-header-size",
+    type=Size(),
+    default="64KiB",
+    envvar="TUS_MAX_HEADER_SIZE",
+    help="How large the headers of a request may be, 1KiB at least.",
+)
+@click.option(
+    "--max-metadata-size",
+    type=Size(),
+    default="16KiB",
+    envvar="TUS_MAX_METADATA_SIZE",
+    help="How large the metadata of an upload may be, as a client sends them.",
+)
+@click.option(
+    "--max-sources",
+    type=click.IntRange(1),
+    default=1000,
+    envvar="TUS_MAX_SOURCES",
+    help="How many partial uploads a final one may be made of.",
 )
 @click.option(
     "--grace",
@@ -84,6 +119,13 @@ __all__ = ["serve"]
 )
 @click.option(
     "--root-path", default="", envvar="TUS_ROOT_PATH", help="Path under which a proxy shows this server."
+)
+@click.option(
+    "--extensions",
+    default="",
+    show_default="all",
+    envvar="TUS_EXTENSIONS",
+    help="Which extensions of the protocol to offer, with commas: creation,expiration,checksum and so on.",
 )
 @click.option(
     "--downloads/--no-downloads",
@@ -130,6 +172,12 @@ __all__ = ["serve"]
     help="Show metrics for Prometheus at /metrics, to whoever asks.",
 )
 @click.option(
+    "--tracing/--no-tracing",
+    default=False,
+    envvar="TUS_TRACING",
+    help="Make spans of OpenTelemetry; opentelemetry-instrument, in front, sends them on.",
+)
+@click.option(
     "--s3-part-size",
     type=Size(),
     default="10MiB",
@@ -166,7 +214,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     check_place(ctx, "DIRECTORY")
     settings = Settings(**options)
     try:
-        with boto_needed(), metrics_needed():
+        with boto_needed(), metrics_needed(), tracing_needed():
             settings.config()
     except ValueError as error:
         raise click.UsageError(str(error)) from None
