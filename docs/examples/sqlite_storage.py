@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -21,7 +22,7 @@ CREATE TABLE IF NOT EXISTS piece (id TEXT, start INTEGER, data BLOB, PRIMARY KEY
 FIND = "SELECT record, writer FROM upload WHERE id = ?"
 NEXT = "SELECT coalesce(min(id), '') FROM upload WHERE id > ?"
 PIECE = "SELECT substr(data, ? - start + 1, ?) FROM piece"
-LAST = "WHERE id = ? AND start <= ? ORDER BY start DESC LIMIT 1"
+THERE = "WHERE id = ? AND start <= ? AND start + length(data) > ? ORDER BY start DESC LIMIT 1"
 # Compare and swap: they change one row, or none if somebody else was faster.
 CLAIM = "UPDATE upload SET writer = ? WHERE id = ? AND version = ? RETURNING id"
 LEAVE = "UPDATE upload SET writer = NULL WHERE id = ? AND writer = ? RETURNING id"
@@ -51,7 +52,8 @@ class SqliteStorage:
         try:
             if base is not None:
                 await self._one(errors.VersionConflictError, CLAIM, writer, upload_id, base.version)
-            async with Spool(base, partial(self._keep, writer), self._threads) as spool:
+            keep = partial(self._keep, writer)
+            async with Spool(base, keep, self._threads, directory=Path(self._path).parent) as spool:
                 yield spool
         finally:
             with suppress(errors.VersionConflictError):  # the upload is another's by now, or gone
@@ -80,8 +82,8 @@ class SqliteStorage:
     async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``, in the pieces in which they were kept."""
         while start < stop:
-            values = (start, stop - start, base.upload.id, start)
-            (piece,) = await self._one(errors.UploadNotFoundError, f"{PIECE} {LAST}", *values)
+            values = (start, stop - start, base.upload.id, start, start)
+            (piece,) = await self._one(errors.UploadNotFoundError, f"{PIECE} {THERE}", *values)
             start += len(piece)
             yield piece
 

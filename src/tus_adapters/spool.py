@@ -37,7 +37,7 @@ class Spool:
     :param base: the upload that it is for; ``None``: a new one.
     :param keep: what a commit does, in a thread.
     :param threads: where ``keep`` and the file's calls run.
-    :param directory: where the file is; ``None``: where the system has such files.
+    :param directory: where the file is; ``None``: where the system has such files, which may be in memory.
     """
 
     def __init__(
