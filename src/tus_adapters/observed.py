@@ -167,8 +167,16 @@ class _ObservedStorage:
 
     async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
         watch = self._watch(base.upload.id)
-        stored = await watch.over_change("recover", self._storage.recover(base, settle))
-        watch.kept(base, stored)
+        asked = False
+
+        def settling(length: int) -> Upload:
+            nonlocal asked
+            asked = True
+            return settle(length)
+
+        stored = await watch.over_change("recover", self._storage.recover(base, settling))
+        if asked:  # otherwise it may have more than it had because its writer has committed, who told of that
+            watch.kept(base, stored)
         return stored
 
     async def delete(self, base: Stored, /) -> None:

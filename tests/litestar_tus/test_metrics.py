@@ -98,6 +98,7 @@ async def test_what_is_going_on(scrape: Scrape) -> None:
 
     assert scrape("bodies_in_progress") == 0
     assert scrape("takeovers_total") == 1
+    assert scrape("received_bytes_total") == 5, "whoever took over has received none"
     assert scrape.all("refusals_total") == {"Request ended early 423": 1}
 
 

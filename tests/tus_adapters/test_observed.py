@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from attrs import evolve
 
 from tests.tus_domain.doubles import Fault, FaultyStorage, Pieces
 from tests.tus_domain.examples import ID, a_creation, an_append
@@ -23,12 +24,14 @@ from tus_domain import (
     Policy,
     Storage,
     Stored,
+    Upload,
     UploadId,
     Uploads,
     can_concatenate,
     can_count,
 )
 from tus_domain.errors import (
+    BodyStoppedError,
     ContentionError,
     StorageError,
     StorageUnavailableError,
@@ -168,6 +171,43 @@ async def test_a_lost_race_is_one_conflict() -> None:
     with pytest.raises(ContentionError):
         await bench.uploads.create(a_creation(length=5))
     assert bench.told.forget()[-1] == f"conflict {ID}"
+
+
+@pytest.mark.anyio
+async def test_the_bytes_of_who_is_taken_over_are_counted_once(tmp_path: Any) -> None:
+    """Whoever takes over has seen the upload before its holder committed."""
+    bench = Bench(FileStorage(tmp_path))
+    bench.uploads = Uploads(
+        bench.storage, ObservedLocks(FileLocks(tmp_path, patience=5), bench.told), SystemClock(), Policy()
+    )
+    await bench.uploads.create(a_creation(length=5))
+    body = Pieces.that_hangs_after(b"he")
+
+    async def append() -> None:
+        with pytest.raises(BodyStoppedError):
+            await bench.uploads.append(ID, an_append(), body)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(append)
+        await body.hanging.wait()
+        assert (await bench.uploads.find(ID)).offset == 2
+
+    told = bench.told.forget()
+    assert f"recover {ID}" in told
+    assert [each for each in told if each.startswith("kept")] == ["kept 2"]
+
+
+@pytest.mark.anyio
+async def test_what_a_dead_writer_has_left_is_told_when_it_counts() -> None:
+    class Finding(MemoryStorage):
+        async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
+            return Stored(settle(3), "2")
+
+    bench = Bench(Finding())
+    upload = await bench.uploads.create(a_creation(length=5))
+    await bench.storage.recover(await bench.stored(), lambda length: evolve(upload, offset=length))
+
+    assert bench.told.forget() == [f"recover {ID}", "recover ended", "kept 3"]
 
 
 @pytest.mark.anyio
