@@ -28,14 +28,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from tus_domain.closing import closing
-from tus_domain.counting import CountingStorage, can_count
+from tus_domain.counting import can_count
 from tus_domain.entry import Entry, by_creation
 from tus_domain.errors import (
     BodyLostError,
@@ -44,9 +43,8 @@ from tus_domain.errors import (
     RequestError,
     TooManyUploadsError,
     TusError,
-    UploadGoneError,
-    UploadNotFoundError,
 )
+from tus_domain.lists import Lists
 from tus_domain.policy import Policy
 from tus_domain.ports import Clock, Staging, Storage, Stored
 from tus_domain.upload import Upload
@@ -74,6 +72,12 @@ class _Group:
     limit: int
     own: bool
 
+    @classmethod
+    def of_owner(cls, owner: str, limit: int) -> _Group:
+        """The uploads of one owner, who may be called anything: even what no encoding has."""
+        digest = hashlib.sha256(owner.encode(errors="surrogatepass")).hexdigest()
+        return cls(digest[:32], limit, own=True)
+
     def full(self) -> TooManyUploadsError:
         return TooManyUploadsError(self.limit if self.own else None)
 
@@ -87,11 +91,12 @@ class Enrolment:
     def __init__(self, storage: Storage, clock: Clock, policy: Policy) -> None:
         self._most = policy.max_uploads
         self._most_each = policy.max_uploads_per_owner
-        self._sliding = policy.sliding
         self._clock = clock
-        self._all = storage
+        self._lists = Lists(storage, clock, sliding=policy.sliding)
         self._full: dict[str, datetime] = {}
         """Groups that were full, and until when they are taken to be."""
+        self._looking: set[str] = set()
+        """Groups that somebody is looking through, since they seem to be full."""
         if self.limited and not can_count(storage):
             raise MisuseError("the policy limits how many uploads there are, and the storage cannot count")
 
@@ -116,40 +121,23 @@ class Enrolment:
             await self._leave(group.name, Entry.of(upload))
 
     async def tidy(self, seen: Collection[str], limit: int | None) -> bool:
-        """Strike off what stands for no unfinished upload, also where nobody ever comes for a place.
-
-        :param seen: the ``mark`` of all unfinished uploads, as far as they are known.
-        :param limit: how many others to look at, the oldest first; ``None``: all.
-        :returns: whether there are more, and more to strike off is likely.
-        """
+        """See ``Lists.tidy``. ``seen``: the ``mark`` of all unfinished uploads, as far as they are known."""
         if not self.limited:
             return False
-        doubtful: dict[tuple[str, Entry], list[Entry]] = {}
-        async with closing(self._storage.enrolled(None)) as names:
-            async for group, name in names:
-                if (entry := Entry.parse(name)) is not None and entry.creation.name not in seen:
-                    doubtful.setdefault((group, entry.creation), []).append(entry)
-        struck = 0
-        # What is young counts, and does so each time: the others come first, and without any it is enough.
-        for group, entry in sorted(doubtful, key=lambda each: each[1].created)[:limit]:
-            struck += await self._look(group, doubtful[group, entry])
-        return limit is not None and len(doubtful) > limit and struck > 0
+        try:
+            return await self._lists.tidy(seen, limit)
+        finally:
+            self._full.clear()  # there may be room now
 
     @staticmethod
     def mark(upload: Upload) -> str:
         """What ``tidy`` knows an upload by."""
         return Entry.of(upload).name
 
-    @property
-    def _storage(self) -> CountingStorage:
-        if not can_count(self._all):
-            raise MisuseError("the storage cannot count")
-        return self._all
-
     def _groups(self, owner: str | None) -> Sequence[_Group]:
         groups: list[_Group] = []
         if self._most_each is not None and owner is not None:
-            groups.append(_Group(hashlib.sha256(owner.encode()).hexdigest()[:32], self._most_each, own=True))
+            groups.append(_Group.of_owner(owner, self._most_each))
         if self._most is not None:
             groups.append(_Group(_ALL, self._most, own=False))
         return groups
@@ -180,7 +168,7 @@ class Enrolment:
         try:
             for group in groups:
                 entered.append(group)
-                await self._storage.enrol(group.name, entry.name)
+                await self._lists.enrol(group.name, entry)
                 await self._find_place(entry, group)
         except TusError:
             await self._strike_all(entered, entry)
@@ -192,50 +180,42 @@ class Enrolment:
         :raises TooManyUploadsError: there are, of others who do not withdraw.
         """
         for _ in range(_ROUNDS):
-            async with closing(self._storage.enrolled(group.name)) as found:
-                names = {name async for _, name in found} - {entry.name}
+            names = await self._lists.names(group.name) - {entry.name}
             if len(names) < group.limit:  # mostly so: there is no need to know whose they are
                 return
             others = by_creation(sorted(names))
             if len(others) < group.limit:
                 return
             now = self._clock.now()
-            older = [other for other in others if not other.fresh(now)]
-            ahead = sum(other.fresh(now) and other.is_ahead_of(entry) for other in others)
+            older = {other: renewals for other, renewals in others.items() if not other.fresh(now)}
+            ahead = sum(other not in older and other.is_ahead_of(entry) for other in others)
             excess = len(older) + ahead + 1 - group.limit
-            for other in _some(older, entry.name) if excess > 0 else ():
-                excess -= await self._look(group.name, others[other])
-                if excess == 0:
-                    break
-            if excess > 0:
-                self._remember_full(group.name)
-                raise group.full()
+            if excess > 0 and not await self._make_room(entry, group, older, excess):
+                break
             # Whoever else is too many is behind, and withdraws on seeing that.
+        self._remember_full(group.name)
         raise group.full()
 
-    async def _look(self, group: str, renewals: Sequence[Entry]) -> bool:
-        """Strike a creation off with all its renewals, unless it counts. Whether it was."""
-        if await self._counts(max(renewals, key=lambda each: each.renewal)):
-            return False
-        for entry in renewals:
-            await self._leave(group, entry)
-        return True
+    async def _make_room(
+        self, entry: Entry, group: _Group, older: Mapping[Entry, Sequence[Entry]], needed: int
+    ) -> bool:
+        """Strike so many off that do not count. Whether there were as many, among those looked at.
 
-    async def _counts(self, entry: Entry) -> bool:
-        """Whether the upload is unfinished, or may yet become one that is."""
-        upload, lives = None, False
-        try:
-            stored = await self._storage.load(entry.upload_id)
-            # The next bytes of a body that is on its way may give it more time.
-            upload, lives = stored.upload, self._sliding and stored.claimed
-        except UploadGoneError:
+        Of those who come at once one looks, and it is full for the others: each of them would find the same.
+        """
+        if group.name in self._looking:
             return False
-        except UploadNotFoundError:
-            pass
-        now = self._clock.now()
-        if upload is None or Entry.of(upload) != entry.creation:
-            return entry.young(now)
-        return not upload.complete and (lives or not upload.expired(now))
+        self._looking.add(group.name)
+        try:
+            for other in _some(list(older), entry.name):
+                if await self._lists.look(group.name, older[other]):
+                    self._full.pop(group.name, None)
+                    needed -= 1
+                if needed == 0:
+                    return True
+            return False
+        finally:
+            self._looking.discard(group.name)
 
     async def _renew(self, entries: list[Entry], groups: Sequence[_Group]) -> None:
         """Take down that the creation goes on. If that fails, it is logged, and done the next time.
@@ -247,7 +227,7 @@ class Enrolment:
             return
         try:
             for group in groups:
-                await self._storage.enrol(group.name, entry.name)
+                await self._lists.enrol(group.name, entry)
         except TusError as error:
             _log.warning("name not renewed", extra={"upload_id": entry.upload_id, "error": repr(error)})
             return
@@ -265,19 +245,12 @@ class Enrolment:
 
     async def _strike_all(self, groups: Sequence[_Group], *entries: Entry) -> None:
         for group in groups:
-            for entry in entries:
-                await self._strike(group.name, entry)
+            await self._lists.strike(group.name, *entries)
 
     async def _leave(self, group: str, entry: Entry) -> None:
         """Strike the name off, which makes room."""
         self._full.pop(group, None)
-        await self._strike(group, entry)
-
-    async def _strike(self, group: str, entry: Entry) -> None:
-        try:
-            await self._storage.strike(group, entry.name)
-        except TusError as error:
-            _log.warning("name not struck off", extra={"upload_id": entry.upload_id, "error": repr(error)})
+        await self._lists.strike(group, entry)
 
     def _remember_full(self, group: str) -> None:
         now = self._clock.now()

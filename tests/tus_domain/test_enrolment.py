@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
+from attrs import evolve
 
 from tests.tus_domain.doubles import Fault, FaultyStorage, Pieces
 from tests.tus_domain.examples import ID, NOW, an_upload
@@ -146,13 +149,20 @@ async def test_both_limits_hold() -> None:
 
 async def test_whom_a_hook_names_is_the_owner() -> None:
     async def named(event: UploadCreated) -> UploadCreated:
-        from attrs import evolve
-
         return evolve(event, owner="ann")
 
     rig = Limited(max_uploads_per_owner=1)
     await rig.begin("a", hooks=Hooks(before_create=named))
     await rig.refused("b", owner="ann")
+
+
+@pytest.mark.parametrize("owner", ["", "ann/../bob", "Ünal 🎈", "a" * 10_000, "\ud800", "a\0b\n"])
+async def test_an_owner_may_be_called_anything(owner: str) -> None:
+    rig = Limited(max_uploads_per_owner=1)
+    await rig.begin("a", owner=owner)
+    await rig.refused("b", owner=owner)
+    await rig.begin("c", owner=f"{owner}x")
+    assert all(group.isalnum() and len(group) == 32 for group in rig.storage.names)
 
 
 async def end_by_append(rig: Limited) -> None:
@@ -241,8 +251,30 @@ async def test_what_has_expired_counts_while_the_next_bytes_may_give_it_more_tim
     assert not (await rig.find()).expired(rig.clock.now())
     rig.soon()
     await rig.refused("c")
-    rig.clock.advance(timedelta(hours=1))
+    rig.clock.advance(timedelta(hours=1, minutes=10))
     await rig.begin("d")
+
+
+async def test_also_where_nobody_can_see_that_they_come() -> None:
+    """In a bucket an append makes no claim before its first part."""
+
+    class Unclaimed(Listing):
+        async def load(self, upload_id: UploadId, /) -> Any:
+            return evolve(await super().load(upload_id), claimed=False)
+
+    rig = Limited(Unclaimed(), max_uploads=1, lifetime=timedelta(hours=1), sliding=True)
+    await rig.create(length=5)
+
+    async def expire() -> None:
+        rig.clock.advance(timedelta(seconds=30))
+        await rig.refused("b")
+
+    rig.clock.advance(timedelta(hours=1, seconds=-1))
+    with pytest.raises(BodyStalledError):
+        await rig.append(expire, b"a", BodyStalledError(60))
+    assert not (await rig.find()).expired(rig.clock.now())
+    rig.soon()
+    await rig.refused("c")
 
 
 async def test_a_creation_with_all_its_bytes_counts_only_while_they_come() -> None:
@@ -373,6 +405,28 @@ async def test_who_dies_before_there_is_an_upload_takes_a_place_for_ten_minutes(
     assert rig.storage.enrolled_ids == {"b"}
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["to come", "there"])
+async def test_what_counts_when_it_is_asked_for_counts_however_long_the_answer_takes(there: bool) -> None:
+    """An upload that is not there may be created, and one that is may be given more time, until the answer is
+    read.
+    """
+
+    class Late(Listing):
+        async def load(self, upload_id: UploadId, /) -> Any:
+            try:
+                return await super().load(upload_id)
+            finally:
+                rig.clock.advance(MINUTE)
+
+    rig = Limited(Late(), max_uploads=1, lifetime=10 * MINUTE)
+    if there:
+        await rig.begin("a")
+    else:
+        await rig.storage.enrol("all", Entry.of(an_upload(id=UploadId("a"))).name)
+    rig.clock.advance(10 * MINUTE - timedelta(seconds=1))
+    await rig.refused("b")
+
+
 async def test_an_id_that_is_used_again_does_not_keep_the_place_of_the_one_before() -> None:
     rig = Limited(max_uploads=2)
     await rig.begin("a")
@@ -493,6 +547,45 @@ async def test_a_full_list_is_not_looked_through_again_for_a_while() -> None:
     rig.soon()
     await rig.refused("b", owner="ann")
     assert rig.storage.asked == ["enrol", "enrolled", "load", "strike"]
+
+
+async def test_nor_is_one_whose_last_places_went_to_who_began_later() -> None:
+    """Who is ahead waits for the others to withdraw; but they have been let in. A hook may have kept it, or
+    its clock be behind.
+    """
+    rig = Limited(max_uploads=1)
+    rig.clock.advance(timedelta(seconds=2))
+    await rig.begin("a")
+    behind = Limited(rig.storage, max_uploads=1)
+    rig.storage.asked.clear()
+
+    await behind.refused("b")
+    assert rig.storage.asked == ["enrol", *["enrolled"] * 20, "strike"]
+    rig.storage.asked.clear()
+    await behind.refused("b")
+    assert rig.storage.asked == []
+
+
+async def test_of_many_who_come_at_once_to_a_full_list_one_looks_through_it() -> None:
+    class Slow(Listing):
+        async def load(self, upload_id: UploadId, /) -> Any:
+            await checkpoint()
+            return await super().load(upload_id)
+
+    rig = Limited(Slow(), max_uploads=10)
+    for number in range(10):
+        await rig.begin(f"u{number}")
+    rig.soon()
+    rig.storage.asked.clear()
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(rig.refused, f"n{number}")
+
+    assert rig.storage.asked.count("load") == 10
+    rig.soon()
+    await rig.refused("x")
+    assert rig.storage.asked.count("load") == 20, "and others do later"
 
 
 async def test_but_at_once_where_a_place_becomes_free() -> None:
