@@ -5,6 +5,7 @@ an application can have its own.
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -40,8 +41,8 @@ class Served:
 
 
 class Observer:
-    """Who is told. Each method does nothing, and can be replaced; they return at once. What one raises is
-    logged and changes nothing.
+    """Who is told. Each method does nothing, and can be replaced; they return at once, since they are called
+    on the event loop. What one raises is logged and changes nothing.
     """
 
     def happened(self, event: Event, upload: Upload, /) -> None:
@@ -73,7 +74,8 @@ class Observer:
     def operation(self, name: str, upload_id: UploadId | None, /) -> Ended:
         """An operation of the storage lasts from now until what this returns is called: ``load``,
         ``commit``, ``copy``, ``recover``, ``delete``, ``read`` (until the first bytes are there),
-        ``note_final`` or ``finals_of``.
+        ``note_final``, ``finals_of``; or, on a list of unfinished uploads and of no one upload, ``enrol``,
+        ``enrolled`` (until it is read) or ``strike``.
         """
         return _nothing
 
@@ -146,5 +148,8 @@ def _safely(tell: Callable[..., Any], *what: Any, **more: Any) -> Any:
     try:
         return tell(*what, **more)
     except Exception:  # noqa: BLE001 - an observer may be the application's own and raise anything
-        _log.exception("observer failed")
+        try:
+            _log.exception("observer failed")
+        except Exception:  # noqa: BLE001 - so may the filters and handlers of the log, which is one itself
+            traceback.print_exc()
         return None

@@ -56,7 +56,7 @@ class TUSPlugin(InitPlugin, CLIPlugin):
         self.storage = self.config.storage_backend or default_storage(self.config.upload_dir)
         watching = self._watching()
         self._closely = len(watching) > 1
-        self._observer = together(watching) if self._closely else watching[0]
+        self._observer = together(watching)
         self._events = LitestarEvents(self._observer)
         self.uploads, self.downloads = compose(
             self.storage,

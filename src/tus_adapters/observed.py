@@ -42,8 +42,8 @@ class PortsObserver(Protocol):
 
     def operation(self, name: str, upload_id: UploadId | None, /) -> Ended:
         """An operation of the storage begins: ``load``, ``commit``, ``copy``, ``recover``, ``delete``,
-        ``read`` (until the first bytes are there), ``note_final``, ``finals_of``, ``enrol`` or ``strike``;
-        the last two are to a list of names, and to no one upload.
+        ``read`` (until the first bytes are there), ``note_final``, ``finals_of``, ``enrol``, ``enrolled``
+        (until it is read) or ``strike``; the last three are to a list of names, and to no one upload.
         """
         ...
 
@@ -99,15 +99,20 @@ class _GivingWay:
             tell()
 
 
-async def _watched(observer: PortsObserver, name: str, upload_id: UploadId | None, call: Awaitable[_T]) -> _T:
+@contextmanager
+def _told(observer: PortsObserver, name: str, upload_id: UploadId | None) -> Generator[None]:
     ended = observer.operation(name, upload_id)
     try:
-        result = await call
+        yield
     except BaseException as error:
         ended(error)
         raise
     ended(None)
-    return result
+
+
+async def _watched(observer: PortsObserver, name: str, upload_id: UploadId | None, call: Awaitable[_T]) -> _T:
+    with _told(observer, name, upload_id):
+        return await call
 
 
 @frozen
@@ -213,8 +218,12 @@ class _ObservedCountingStorage(_ObservedStorage):
         storage = cast("CountingStorage", self._storage)
         await _watched(self._observer, "enrol", None, storage.enrol(group, name))
 
-    def enrolled(self, group: str | None, /) -> AsyncIterator[tuple[str, str]]:
-        return cast("CountingStorage", self._storage).enrolled(group)
+    async def enrolled(self, group: str | None, /) -> AsyncGenerator[tuple[str, str]]:
+        storage = cast("CountingStorage", self._storage)
+        with _told(self._observer, "enrolled", None):
+            async with closing(storage.enrolled(group)) as names:
+                async for name in names:
+                    yield name
 
     async def strike(self, group: str, name: str, /) -> None:
         storage = cast("CountingStorage", self._storage)

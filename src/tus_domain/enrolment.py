@@ -122,12 +122,7 @@ class Enrolment:
 
     async def tidy(self, seen: Collection[str], limit: int | None) -> bool:
         """See ``Lists.tidy``. ``seen``: the ``mark`` of all unfinished uploads, as far as they are known."""
-        if not self.limited:
-            return False
-        try:
-            return await self._lists.tidy(seen, limit)
-        finally:
-            self._full.clear()  # there may be room now
+        return self.limited and await self._lists.tidy(seen, limit)
 
     @staticmethod
     def mark(upload: Upload) -> str:
@@ -208,9 +203,7 @@ class Enrolment:
         self._looking.add(group.name)
         try:
             for other in _some(list(older), entry.name):
-                if await self._lists.look(group.name, older[other]):
-                    self._full.pop(group.name, None)
-                    needed -= 1
+                needed -= await self._lists.look(group.name, older[other])
                 if needed == 0:
                     return True
             return False

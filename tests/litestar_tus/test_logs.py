@@ -12,9 +12,9 @@ import structlog
 from pythonjsonlogger.json import JsonFormatter
 
 from litestar_tus import TUSConfig, TUSPlugin
-from litestar_tus.logs import LineFormatter, LogObserver
+from litestar_tus.logs import LineFormatter
 from tests.facts import facts
-from tests.litestar_tus.asgi import DISCONNECT, END, created, exchange, http, patch
+from tests.litestar_tus.asgi import DISCONNECT, END, Answered, created, exchange, http, patch
 from tests.litestar_tus.service import VERSION, Service, application, in_memory
 from tests.tus_domain.doubles import Fault, FaultyStorage
 from tus_domain import UploadId
@@ -266,4 +266,35 @@ def test_where_only_the_log_is_told_nothing_is_wrapped() -> None:
 
     assert plugin.uploads._storage is storage
     assert plugin.downloads._storage is storage
-    assert type(plugin._observer) is LogObserver
+
+
+@pytest.mark.anyio
+async def test_a_log_that_fails_harms_nobody(
+    log: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A filter of the application's takes each record for its own. What it raises comes out of the log."""
+
+    def filtering(record: logging.LogRecord) -> bool:
+        raise LookupError("no such field")
+
+    plugin = in_memory()
+    app, logger = application(plugin), logging.getLogger("litestar_tus")
+    logger.addFilter(filtering)
+    try:
+        async with app.lifespan():
+            location = await created(app)
+            answers: list[Answered] = [await exchange(app, patch(location, 5), b"hello", END)]
+
+            async def append() -> None:
+                answers.append(await exchange(app, patch(location), b"hello"))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(append)
+                await anyio.wait_all_tasks_blocked()
+                answers.append(await exchange(app, http("HEAD", location, VERSION)))
+            await plugin._sweep()
+    finally:
+        logger.removeFilter(filtering)
+
+    assert [answer.status for answer in answers] == [409, 423, 200]
+    assert "LookupError: no such field" in capsys.readouterr().err, "and it does not go unseen"
