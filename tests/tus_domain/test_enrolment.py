@@ -26,6 +26,7 @@ from tus_domain.errors import (
     StorageUnavailableError,
     TooManyUploadsError,
     UploadExistsError,
+    UploadGoneError,
 )
 from tus_domain.events import UploadCreated
 from tus_domain.policy import Policy
@@ -405,6 +406,25 @@ async def test_who_dies_before_there_is_an_upload_takes_a_place_for_ten_minutes(
     assert rig.storage.enrolled_ids == {"b"}
 
 
+async def test_an_upload_that_was_lost_takes_no_place() -> None:
+    class Losing(Listing):
+        lost = False
+
+        async def load(self, upload_id: UploadId, /) -> Any:
+            if self.lost:
+                raise UploadGoneError
+            return await super().load(upload_id)
+
+    rig = Limited(storage := Losing(), max_uploads=1)
+    await rig.begin("a")
+    rig.soon()
+    await rig.refused("b")
+    rig.soon()
+    storage.lost = True
+    await rig.begin("b")
+    assert rig.storage.enrolled_ids == {"b"}
+
+
 @pytest.mark.parametrize("there", [False, True], ids=["to come", "there"])
 async def test_what_counts_when_it_is_asked_for_counts_however_long_the_answer_takes(there: bool) -> None:
     """An upload that is not there may be created, and one that is may be given more time, until the answer is
@@ -662,16 +682,20 @@ async def test_a_sweep_strikes_off_what_is_no_more_and_reads_only_what_is_in_dou
     rig.storage.broken.clear()
     await rig.storage.enrol("all", "somebody else's")
     await rig.storage.enrol("all", Entry.of(an_upload(id=UploadId("young"))).name)
+    for name in "ac":  # left by creations that took long
+        renewed = Entry.of(an_upload(id=UploadId(name))).renewed(NOW + 3 * MINUTE)
+        await rig.storage.enrol("all", renewed.name)
     assert len(rig.storage.names) == 4
     rig.storage.asked.clear()
 
     await rig.uploads.sweep()  # within ten minutes: it may be that they come yet
     assert {"a", "b", "c", "young"} <= rig.storage.enrolled_ids
-    rig.clock.advance(10 * MINUTE)
+    rig.clock.advance(13 * MINUTE)
     await rig.uploads.sweep()
 
     assert len(rig.storage.names) == 2
-    assert rig.storage.enrolled_ids == {"c", "somebody else's"}
+    c = Entry.of(an_upload(id=UploadId("c")))
+    assert rig.storage.names["all"] == {c.name, f"{c.name}.1", "somebody else's"}
     # c's record is read by the scans alone.
     assert rig.storage.asked.count("load") == 2 * 1 + 2 * 5
 

@@ -56,6 +56,13 @@ def test_it_is_young_for_ten_minutes(seconds: float, young: bool) -> None:
     assert ENTRY.young(later(seconds)) is young
 
 
+@pytest.mark.parametrize(
+    ("seconds", "fresh"), [(0, True), (4.999, True), (5, False), (-4.999, True), (-5, False)]
+)
+def test_it_is_fresh_for_five_seconds(seconds: float, fresh: bool) -> None:
+    assert ENTRY.fresh(later(seconds)) is fresh
+
+
 def test_a_renewal_makes_it_younger() -> None:
     entry = ENTRY.renewed(later(300))
     assert (entry.renewal, entry.upload_id, entry.name) == (2, ID, f"{ENTRY.name}.2")
