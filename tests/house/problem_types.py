@@ -3,6 +3,8 @@
 python -m tests.house.problem_types    puts it there
 """
 
+from attrs import evolve
+
 from litestar_tus._openapi import COLLECTION, RESOURCE, Offer
 from litestar_tus._problems import STATUS, type_of
 from tests.house.commands import ROOT
@@ -16,13 +18,22 @@ END = "\n## "
 
 def table() -> str:
     """A row for each type, with the methods that can be answered so. Offered is everything, and all but that
-    unfinished uploads can be joined. A POST is one to the collection.
+    unfinished uploads can be joined; all limits are set. A POST is one to the collection.
     """
-    extensions = frozenset(Extension)
-    offers = [
-        Offer(each, ALGORITHMS, MAX_LENGTH, 0, downloads=True, application=False)
-        for each in (extensions, extensions - {Extension.CONCATENATION_UNFINISHED})
-    ]
+    everything = Offer(
+        extensions=frozenset(Extension),
+        algorithms=ALGORITHMS,
+        max_size=MAX_LENGTH,
+        max_metadata=0,
+        downloads=True,
+        limits_requests=True,
+        limits_requests_per_upload=True,
+        limits_slowness=True,
+        limits_uploads=True,
+        application=False,
+    )
+    fewer = everything.extensions - {Extension.CONCATENATION_UNFINISHED}
+    offers = (everything, evolve(everything, extensions=fewer))
     rows: dict[tuple[int, str], list[str]] = {}
     for method, described in {**RESOURCE, **COLLECTION}.items():
         for answer in {STATUS[kind] for offer in offers for kind in described.failures(offer)}:

@@ -19,7 +19,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromHeader
 
-from litestar_tus import TUSPlugin
+from litestar_tus import TUSConfig, TUSPlugin
 from litestar_tus import _headers as headers
 from litestar_tus._cors import ANSWER_HEADERS
 from litestar_tus._openapi import Offer
@@ -29,7 +29,7 @@ from litestar_tus._problems import STATUS, type_of
 from litestar_tus._representation import SHOWN
 from tests.litestar_tus import conformance
 from tests.litestar_tus.service import Service, in_memory, serving
-from tus_domain import MAX_LENGTH, Checksum, Extension, Metadata, Storage, UploadId
+from tus_domain import Checksum, Extension, Metadata, Policy, Storage, UploadId
 from tus_domain.checksum import ALGORITHMS
 from tus_domain.errors import InvalidChecksumError, InvalidMetadataError, InvalidUploadIdError
 
@@ -206,7 +206,7 @@ def content_of_413(schema: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.clause("P-PROBLEMS")
 def test_every_problem_of_the_table_is_shown_with_its_status() -> None:
     configs: list[dict[str, Any]] = [
-        {},
+        {"max_requests": 1, "max_uploads": 1, "minimum_speed": 1},
         {"extensions": set(Extension) - {Extension.CONCATENATION_UNFINISHED}},
     ]
     shown = {
@@ -218,6 +218,39 @@ def test_every_problem_of_the_table_is_shown_with_its_status() -> None:
     }
 
     assert shown == {(status, type_of(title)) for status, title in STATUS.values()}
+
+
+CREATION, DOWNLOAD, APPEND = (
+    ("/files", "post"),
+    ("/files/{upload_id}", "get"),
+    ("/files/{upload_id}", "patch"),
+)
+UNLIMITED: dict[str, Any] = {"max_requests_per_upload": None}
+
+
+@pytest.mark.parametrize(
+    ("title", "config", "where"),
+    [
+        ("Too many requests", UNLIMITED, ()),
+        ("Too many requests", {}, (DOWNLOAD, APPEND)),
+        ("Too many requests", UNLIMITED | {"max_requests": 9}, (CREATION, DOWNLOAD, APPEND)),
+        ("Too many unfinished uploads", {}, ()),
+        ("Too many unfinished uploads", {"max_uploads": 9}, (CREATION,)),
+        ("Too many unfinished uploads", {"max_uploads_per_owner": 9, "owner": lambda _: "a"}, (CREATION,)),
+        ("Body too slow", {}, ()),
+        ("Body too slow", {"minimum_speed": 1}, (CREATION, APPEND)),
+        ("Inconsistent length", {}, (APPEND,)),
+    ],
+)
+def test_a_limit_is_shown_where_it_can_be_met(title: str, config: dict[str, Any], where: Any) -> None:
+    shown = operations_of(schema_of(in_memory(**WHOLE, **config)))
+
+    assert {
+        (path, method)
+        for path, method in (CREATION, DOWNLOAD, APPEND)
+        for response in shown[path, method]["responses"].values()
+        if type_of(title) in types_of(response)
+    } == set(where)
 
 
 def test_a_problem_is_a_component() -> None:
@@ -305,7 +338,7 @@ def test_every_type_that_a_browser_may_show_is_described() -> None:
 # --- the comparison with answers ------------------------------------------------------------------
 
 
-OFFER = Offer(frozenset(Extension), ALGORITHMS, MAX_LENGTH, 100, downloads=True, application=False)
+OFFER = Offer.of(TUSConfig(downloads=True), Policy())
 PATCH = conformance.described(OFFER)[True, "PATCH"]
 GOOD = {"tus-resumable": "1.0.0", "upload-offset": "5"}
 CONFLICT = {"tus-resumable": "1.0.0", "cache-control": "no-store", "content-type": "application/problem+json"}

@@ -15,6 +15,7 @@ from litestar.params import BodyKwarg
 from litestar_tus import _problems as problems
 from litestar_tus._body import BodyTooSlowError
 from litestar_tus._headers import MalformedHeaderError
+from litestar_tus._open_requests import TooManyRequestsError
 from litestar_tus._openapi import _forms as forms
 from litestar_tus._openapi._answers import with_headers
 from litestar_tus._openapi._offer import Offer
@@ -56,7 +57,6 @@ _HEADERS = (MalformedHeaderError, problems.HeadersTooLargeError)
 _ANY = (
     *_HEADERS,
     problems.UnsupportedVersionError,
-    *(kind for kind, (status, _) in problems.STATUS.items() if status == 429),
     errors.RequestError,  # what a storage may raise that knows no better
     errors.StorageError,
     errors.StorageUnavailableError,
@@ -64,7 +64,6 @@ _ANY = (
     TusError,
 )
 _OF_AN_UPLOAD = (
-    *_ANY,
     errors.InvalidUploadIdError,
     errors.UploadNotFoundError,
     errors.UploadRemovedError,
@@ -81,14 +80,12 @@ _OF_A_BODY = (
     problems.UnsupportedMediaTypeError,
     errors.ExtensionDisabledError,
     errors.InvalidChecksumError,
-    errors.LengthMismatchError,
     errors.UploadTooLargeError,
     errors.LengthExceededError,
     errors.BodyLostError,
     errors.BodyDisconnectedError,
     errors.BodyIncompleteError,
     errors.BodyStalledError,
-    BodyTooSlowError,
     errors.BodyStoppedError,
 )
 _OF_A_CHECKSUM = (errors.UnknownChecksumAlgorithmError, errors.ChecksumMismatchError)
@@ -111,7 +108,11 @@ def of_discovery(_: Offer) -> tuple[type[TusError], ...]:
 def of_creation(offer: Offer) -> tuple[type[TusError], ...]:
     """Of a POST to the collection. A disguised one is none."""
     own = (errors.InvalidMetadataError, errors.UploadExistsError, problems.MethodNotAllowedError)
-    kinds = (*_ANY, *_OF_WRITING, *_OF_A_BODY, *own, *_of_checksums(offer))
+    kinds = (*_ANY, *_OF_WRITING, *_of_a_body(offer), *own)
+    if offer.limits_requests:
+        kinds = (*kinds, TooManyRequestsError)
+    if offer.limits_uploads:
+        kinds = (*kinds, errors.TooManyUploadsError)
     if Extension.CONCATENATION not in offer.extensions:
         return kinds
     if Extension.CONCATENATION_UNFINISHED not in offer.extensions:
@@ -122,24 +123,24 @@ def of_creation(offer: Offer) -> tuple[type[TusError], ...]:
 def of_question(offer: Offer) -> tuple[type[TusError], ...]:
     """Of HEAD, which may find that an upload has to be completed."""
     joined = (errors.UploadTooLargeError,) if Extension.CONCATENATION in offer.extensions else ()
-    return (*_OF_AN_UPLOAD, *_OF_WRITING, *joined)
+    return (*_of_an_upload(offer), *_OF_WRITING, *joined)
 
 
 def of_append(offer: Offer) -> tuple[type[TusError], ...]:
     """Of PATCH."""
-    own = (errors.FinalUploadError, errors.OffsetMismatchError)
-    return (*_OF_AN_UPLOAD, *_OF_WRITING, *_OF_A_BODY, *own, *_of_checksums(offer))
+    own = (errors.FinalUploadError, errors.OffsetMismatchError, errors.LengthMismatchError)
+    return (*_of_an_upload(offer), *_OF_WRITING, *_of_a_body(offer), *own)
 
 
-def of_deletion(_: Offer) -> tuple[type[TusError], ...]:
+def of_deletion(offer: Offer) -> tuple[type[TusError], ...]:
     """Of DELETE."""
-    return (*_OF_AN_UPLOAD, *_OF_WRITING)
+    return (*_of_an_upload(offer), *_OF_WRITING)
 
 
-def of_download(_: Offer) -> tuple[type[TusError], ...]:
+def of_download(offer: Offer) -> tuple[type[TusError], ...]:
     """Of GET."""
     own = (errors.UploadIncompleteError, PreconditionFailedError, RangeNotSatisfiableError)
-    return (*_OF_AN_UPLOAD, *own)
+    return (*_of_an_upload(offer), *own)
 
 
 def of_disguise(offer: Offer) -> tuple[type[TusError], ...]:
@@ -147,8 +148,14 @@ def of_disguise(offer: Offer) -> tuple[type[TusError], ...]:
     return (*of_question(offer), *of_append(offer), problems.MethodNotAllowedError)
 
 
-def _of_checksums(offer: Offer) -> tuple[type[TusError], ...]:
-    return _OF_A_CHECKSUM if Extension.CHECKSUM in offer.extensions else ()
+def _of_an_upload(offer: Offer) -> tuple[type[TusError], ...]:
+    limited = offer.limits_requests or offer.limits_requests_per_upload
+    return (*_ANY, *_OF_AN_UPLOAD, *((TooManyRequestsError,) if limited else ()))
+
+
+def _of_a_body(offer: Offer) -> tuple[type[TusError], ...]:
+    checksums = _OF_A_CHECKSUM if Extension.CHECKSUM in offer.extensions else ()
+    return (*_OF_A_BODY, *checksums, *((BodyTooSlowError,) if offer.limits_slowness else ()))
 
 
 # What the answers to some errors tell besides, as ``Exchange.refuse`` does.
