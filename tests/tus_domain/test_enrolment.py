@@ -28,7 +28,7 @@ from tus_domain.errors import (
     UploadExistsError,
     UploadGoneError,
 )
-from tus_domain.events import UploadCreated
+from tus_domain.events import UploadCreated, UploadExpired
 from tus_domain.policy import Policy
 from tus_domain.ports import Hooks
 from tus_domain.upload import Upload
@@ -284,6 +284,7 @@ async def test_a_creation_with_all_its_bytes_counts_only_while_they_come() -> No
         upload = await rig.create(Pieces(b"abc"), upload_id=UploadId(name), length=3)
         assert upload.complete
         assert rig.storage.names == {}
+    assert rig.storage.asked == ["enrol", "enrolled", "strike"] * 3
     hanging = Pieces(b"a", lambda: rig.refused("e"), b"bc")
     assert (await rig.create(hanging, upload_id=UploadId("d"), length=3)).complete
     rig.soon()
@@ -389,7 +390,28 @@ async def test_one_that_is_made_at_once_does_not_count() -> None:
     rig = Limited(max_uploads=1)
     await rig.create(Pieces(b"1"), upload_id=UploadId("p"), length=1, concatenation=PARTIAL)
     await rig.begin("x")
+    rig.storage.asked.clear()
     assert (await rig.uploads.finals.create(final_of("p"))).complete
+    assert set(rig.storage.asked) == {"load"}
+
+
+async def test_one_that_is_made_again_after_its_time_counts_once() -> None:
+    rig = Limited(max_uploads=9, lifetime=timedelta(hours=1))
+    await rig.begin("p", length=1, concatenation=PARTIAL)
+    final = await rig.uploads.finals.create(final_of("p"))
+    rig.clock.advance(timedelta(minutes=50))
+    await rig.uploads.remove(UploadId("p"))
+    await rig.begin("p", length=1, concatenation=PARTIAL)
+    rig.clock.advance(timedelta(minutes=10))
+    rig.forget()
+
+    again = await rig.uploads.finals.create(final_of("p"))
+
+    assert again.id == final.id
+    assert rig.events[0] == UploadExpired(), "the other is told of as any that has expired"
+    assert rig.storage.names == {
+        "all": {Entry.of(each).name for each in (again, await rig.stored(UploadId("p")))}
+    }
 
 
 # --- names without an upload -----------------------------------------------------------------------
