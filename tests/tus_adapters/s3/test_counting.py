@@ -4,8 +4,8 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
@@ -19,11 +19,12 @@ from tests.tus_adapters.s3.store import Kept, Store
 from tests.tus_adapters.s3.turns import Scheduler, run
 from tests.tus_adapters.s3.uploading import Pieces
 from tus_domain import AppendBody, CreateUpload, Policy, Upload, UploadId
+from tus_domain.closing import closing
 from tus_domain.errors import TooManyUploadsError
 
 LIVES = 4
 DATA = bytes(2 * UNIT)
-RUNS, BATCH = 4, 40
+RUNS, BATCH = 4, 100
 
 
 @frozen
@@ -34,6 +35,21 @@ class Asked:
     refused: bool
 
 
+class Slow(Pieces):
+    """A body for which one waits, so that meanwhile names grow old, and uploads expire."""
+
+    def __init__(self, pieces: list[bytes], world: World) -> None:
+        super().__init__(pieces)
+        self._world = world
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await self._world.scheduler.wait(self, "a body")
+        self._world.clock.advance(timedelta(seconds=self._world.random.choice([0, 4, 8, 12])))
+        async with closing(super().__aiter__()) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
 @define(eq=False)
 class Race:
     """One run. `random` decides everything."""
@@ -41,8 +57,9 @@ class Race:
     random: Random
     odds: Odds
     most: int = field(init=False)
-    unfinished: set[str] = field(factory=set)
-    """The uploads that are in the bucket, and not complete."""
+    world: World = field(init=False)
+    unfinished: dict[str, datetime | None] = field(factory=dict)
+    """The uploads that are in the bucket, and not complete; and when they expire."""
     ends: Counter[str] = field(factory=Counter)
 
     def run(self) -> None:
@@ -50,12 +67,13 @@ class Race:
         self.most = random.randint(1, 3)
         store = Store(least_part=UNIT, page=random.choice([2, 1000]))
         store.watchers.append(self._watch)
-        world = World(
+        lifetime = random.choice([None, timedelta(seconds=10)])
+        world = self.world = World(
             Scheduler(random, patience=random.choice([0, 10])),
             store,
             self.odds,
             partial(open_storage, memory=20 * UNIT),
-            Policy(max_uploads=self.most, max_uploads_per_owner=3, lifetime=None),
+            Policy(max_uploads=self.most, max_uploads_per_owner=3, lifetime=lifetime, sliding=True),
         )
         world.begin(3)
         with repeatable_names():
@@ -66,10 +84,16 @@ class Race:
             return
         record = None if kept is None else json.loads(kept.content)
         if record is None or record["placement"]["state"] != "live" or record["phase"] == "complete":
-            self.unfinished.discard(key)
+            self.unfinished.pop(key, None)
         else:
-            self.unfinished.add(key)
-        assert len(self.unfinished) <= self.most
+            expires = record["expires_at"]
+            self.unfinished[key] = None if expires is None else datetime.fromisoformat(expires)
+        assert self.count() <= self.most
+
+    def count(self) -> int:
+        """How many uploads are unfinished, and have not expired."""
+        now = self.world.clock.now()
+        return sum(expires is None or now < expires for expires in self.unfinished.values())
 
     async def _main(self, world: World) -> None:
         await asyncio.gather(*(self._client(world, number) for number in range(5)))
@@ -77,8 +101,8 @@ class Race:
         world.calm()
         while world.adrift:
             world.land_adrift()
-        world.clock.advance(timedelta(minutes=10))
-        node, left = Node(world, 9), len(self.unfinished)
+        world.clock.advance(timedelta(minutes=11))
+        node, left = Node(world, 9), self.count()
         for number in range(self.most - left):  # no place is lost
             assert (await self._create(node, f"last{number}", b"")).upload is not None
         assert (await self._create(Node(world, 8), "more", b"")).refused
@@ -95,8 +119,9 @@ class Race:
             self.ends["refused" if asked.refused else "let in"] += 1
             if asked.upload is not None and not asked.upload.complete:
                 node, upload_id = world.any_node(), asked.upload.id
-                if self.random.randrange(2):
-                    act = partial(node.uploads.append, upload_id, AppendBody(offset=0), Pieces([DATA]))
+                body = self.random.choice([None, DATA, DATA[:UNIT]])
+                if body is not None:
+                    act = partial(node.uploads.append, upload_id, AppendBody(offset=0), Slow([body], world))
                 else:
                     act = partial(node.uploads.terminate, upload_id)
                 await node.ask(act)
@@ -108,7 +133,8 @@ class Race:
             content_length=len(body),
             owner=self.random.choice([None, "ann"]),
         )
-        answer = await node.ask(partial(node.uploads.create, command, Pieces([body]) if body else None))
+        pieces = Slow([body], node.world) if body else None
+        answer = await node.ask(partial(node.uploads.create, command, pieces))
         refused = isinstance(answer, TooManyUploadsError)
         return Asked(answer if isinstance(answer, Upload) else None, refused)
 
