@@ -153,6 +153,28 @@ async def test_what_a_failing_commit_has_kept_is_told() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_is_asked_of_the_lists_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    uploads = Uploads(bench.storage, bench.locks, SystemClock(), Policy(max_uploads=1))
+
+    await uploads.create(a_creation(length=5), Pieces(b"hello"))
+    assert [each for each in bench.told.forget() if "commit" not in each and "kept" not in each] == [
+        *("enrol None", "enrol ended"),
+        *("enrolled None", "enrolled ended"),
+        *("strike None", "strike ended"),
+    ]
+
+    async def fail(group: str | None) -> AsyncIterator[tuple[str, str]]:
+        raise StorageUnavailableError
+        yield "", ""
+
+    monkeypatch.setattr(bench.inside, "enrolled", fail)
+    with pytest.raises(StorageUnavailableError):
+        await uploads.create(a_creation(upload_id=UploadId("other")))
+    assert "enrolled failed: StorageUnavailableError" in bench.told.forget()
+
+
+@pytest.mark.anyio
 async def test_a_lost_race_is_one_conflict() -> None:
     bench = Bench()
     await bench.uploads.create(a_creation(length=5))
