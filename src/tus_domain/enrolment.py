@@ -147,10 +147,12 @@ class Enrolment:
             async with opened as staging:
                 staged = _Staged(staging, entry, lambda entries: self._renew(entries, groups))
                 yield staged
-        except (RequestError, ContentionError, BodyLostError):
-            await self._end(entry, groups, staged)
+        except BaseException as error:  # cancellation too
+            # If a commit has failed, it is not known what there is, or will be. Who needs the place looks.
+            failed = staged is not None and staged.committed
+            if not failed or isinstance(error, RequestError | ContentionError | BodyLostError):
+                await self._end(entry, groups, staged)
             raise
-        # After any other error it is not known what there is, or will be. Who needs the place looks.
         else:
             await self._end(entry, groups, staged)
 
@@ -165,7 +167,7 @@ class Enrolment:
                 entered.append(group)
                 await self._lists.enrol(group.name, entry)
                 await self._find_place(entry, group)
-        except TusError:
+        except BaseException:  # cancellation too
             await self._strike_all(entered, entry)
             raise
 
@@ -261,6 +263,8 @@ class _Staged:
         self._staging = staging
         self._renew = renew
         self.entries = [entry]
+        self.committed = False
+        """Whether a commit was begun."""
 
     @property
     def stored(self) -> Stored | None:
@@ -274,6 +278,7 @@ class _Staged:
         await self._staging.discard()
 
     async def commit(self, settle: Callable[[int], Upload], /) -> Stored:
+        self.committed = True
         return await self._staging.commit(settle)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -311,6 +312,39 @@ async def test_a_creation_that_broke_off_counts_if_there_is_an_upload(error: Exc
         await rig.refused("b")
         assert (await rig.append(b"bc", offset=1)).complete
     await rig.begin("c")
+
+
+async def test_a_creation_that_is_cancelled_takes_no_place() -> None:
+    rig = Limited(max_uploads=1, max_uploads_per_owner=1)
+    body = Pieces.that_hangs_after(b"a")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(rig.create, body, length=3, owner="ann"))
+        await body.hanging.wait()
+        assert rig.storage.enrolled_ids == {ID}
+        tasks.cancel_scope.cancel()
+    assert rig.storage.names == {}
+    await rig.begin("b", owner="ann")
+
+
+async def test_nor_one_that_is_cancelled_while_it_looks_for_one() -> None:
+    class Slow(Listing):
+        async def enrolled(self, group: str | None, /) -> AsyncIterator[tuple[str, str]]:
+            tasks.cancel_scope.cancel()
+            await checkpoint()
+            yield "all", "never"
+
+    rig = Limited(Slow(), max_uploads=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(rig.create, length=3))
+    assert rig.storage.names == {}
+
+
+async def test_unless_it_is_so_while_it_is_recorded() -> None:
+    rig = Limited(max_uploads=1)
+    async with anyio.create_task_group() as tasks:
+        rig.storage.faults["commit", 1] = Fault(tasks.cancel_scope.cancel)
+        tasks.start_soon(partial(rig.create, length=3))
+    assert rig.storage.enrolled_ids == {ID}
 
 
 async def test_an_id_that_is_taken_takes_no_place_and_frees_none() -> None:

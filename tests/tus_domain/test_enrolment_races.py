@@ -4,7 +4,7 @@ The oracle knows uploads as rows of a table, and nothing of lists.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -40,20 +40,21 @@ class Died(BaseException):
 
 
 class Frail(MemoryStorage):
-    """A storage whose process can die when it has enrolled, and that may not strike off."""
+    """A storage whose process can die, and that may not strike off."""
 
-    dying = False
+    dead = False
     keeping = False
 
-    def begin(self, upload: Upload, /, **hints: Any) -> Any:
-        if self.dying:
-            raise Died
-        return super().begin(upload, **hints)
-
     async def strike(self, group: str, name: str, /) -> None:
+        if self.dead:
+            raise Died
         if self.keeping:
             raise StorageUnavailableError
         await super().strike(group, name)
+
+    def die(self) -> None:
+        self.dead = True
+        raise Died
 
 
 class Oracle:
@@ -90,13 +91,14 @@ class Told:
         """``kind``: without a body, with all bytes, or by a process that dies meanwhile."""
         admitted = self.oracle.admits(owner)
         command = {"upload_id": UploadId(name), "length": len(BODY), "owner": owner}
-        body = {"empty": None, "whole": ToldBody(b"abc"), "dying": ToldBody(Died())}[kind]
+        body = {"empty": None, "whole": ToldBody(b"abc"), "dying": ToldBody(self.storage.die)}[kind]
         try:
             run(self.uploads.create(a_creation(**command, content_length=3 if body else 0), body))
         except TooManyUploadsError:
             assert not admitted, f"{name} was refused"
             return
         except Died:
+            self.storage.dead = False
             self.oracle.rows[name] = (owner, self.oracle.time + BIRTH)
         else:
             if kind == "empty":
@@ -134,14 +136,15 @@ class Told:
 class ToldBody:
     """A body that never waits."""
 
-    def __init__(self, *items: bytes | BaseException) -> None:
+    def __init__(self, *items: bytes | Callable[[], None]) -> None:
         self.items = items
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for item in self.items:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+            if isinstance(item, bytes):
+                yield item
+            else:
+                item()
 
     def stop(self) -> None:
         raise AssertionError("nobody else is there")
