@@ -16,7 +16,8 @@ from tests.tus_domain.doubles import Pieces
 from tus_adapters.clock import SystemClock
 from tus_adapters.files import Disk, FileStorage
 from tus_adapters.files._layout import Place
-from tus_adapters.files._store import FileRecord, Store
+from tus_adapters.files._records import FileRecord
+from tus_adapters.files._store import Store
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.testing import Crash
 from tus_adapters.testing.steps import an_upload, as_complete, content, finish, put, read

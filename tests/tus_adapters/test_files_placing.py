@@ -409,8 +409,7 @@ async def test_what_may_have_its_name_is_whole_after_a_restart_too(
             crashed = False
         at_once = all_files(tmp_path / str(steps) / "finished")
         with monkeypatch.context() as patch:
-            for module in ("_store", "_writer"):
-                patch.setattr(f"tus_adapters.files.{module}.boot_id", lambda: "another run")
+            patch.setattr("tus_adapters.files._records.boot_id", lambda: "another run")
             storage = FileStorage(layout)
             stored = await storage.load(stored.upload.id)
             assert stored.upload.offset == 9 or not at_once

@@ -197,8 +197,7 @@ async def test_a_loss_of_power_at_any_moment(
     losses.created = losses.complete = losses.deleting = False
     losses.look("deleted")
 
-    for module in ("_store", "_writer"):
-        monkeypatch.setattr(f"tus_adapters.files.{module}.boot_id", lambda: "after")
+    monkeypatch.setattr("tus_adapters.files._records.boot_id", lambda: "after")
     monkeypatch.setattr(os, "fsync", lambda _: None)
     assert len(losses.left) > 40
     for left in losses.left:

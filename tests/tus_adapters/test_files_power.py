@@ -21,8 +21,7 @@ def reboot(monkeypatch: pytest.MonkeyPatch):
     """The machine was started anew, as far as the adapter can tell."""
 
     def reboot(name: str = "another run") -> None:
-        for module in ("_store", "_writer"):
-            monkeypatch.setattr(f"tus_adapters.files.{module}.boot_id", lambda: name)
+        monkeypatch.setattr("tus_adapters.files._records.boot_id", lambda: name)
 
     return reboot
 
@@ -229,8 +228,7 @@ class Losses:
         for loss in (self._power.least, self._power.names_only):
             self._scratch.mkdir()
             with pytest.MonkeyPatch.context() as patch:
-                for module in ("_store", "_writer"):
-                    patch.setattr(f"tus_adapters.files.{module}.boot_id", lambda: "after")
+                patch.setattr("tus_adapters.files._records.boot_id", lambda: "after")
                 storage = opened(loss(self.directory, self._scratch), self._durability)
                 found = await find(storage, stored.upload.id)
                 if found is None:

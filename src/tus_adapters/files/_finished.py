@@ -15,19 +15,19 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import PurePath
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tus_adapters.files._disk import Disk
 from tus_adapters.files._layout import Layout
-from tus_adapters.files._store import FileRecord, Finished
+from tus_adapters.files._records import Finished
 from tus_domain import Upload
 from tus_domain.errors import StorageError
 
-__all__ = ["FinishedFiles"]
+__all__ = ["FinishedFiles", "beside"]
 
 _log = logging.getLogger("tus_adapters.files")
 _LONGEST = 255  # bytes in one part of a path, on about every file system
@@ -47,50 +47,21 @@ class FinishedFiles:
     layout: Layout
     disk: Disk
 
-    def name_of(self, upload: Upload) -> str:
-        """What the application wants the file to be called.
+    def finished(self, upload: Upload, descriptor: int) -> Finished:
+        """What the application wants the file to be called, which is open as ``descriptor``.
 
         :raises StorageError: it does not say, or something that can be no name.
         """
         try:
-            given = self.layout.file_name(upload)
-            return _checked(given)
+            name = _checked(self.layout.file_name(upload))
         except Exception as error:
             _log.exception("file name not given", extra={"upload_id": upload.id})
             raise StorageError from error
+        return Finished(name, os.fstat(descriptor).st_mtime_ns)
 
     def path(self, finished: Finished) -> str:
         """Where the file is."""
         return f"{self._root}{os.sep}{finished.name}"
-
-    def give_name(
-        self,
-        source: str,
-        descriptor: int,
-        whole: Upload,
-        before: FileRecord | None,
-        save: Callable[[Upload, Finished | None], FileRecord],
-        *,
-        durably: bool,
-    ) -> None:
-        """Give the file at ``source``, open as ``descriptor``, its last name besides its first one, and have
-        that recorded before: a name that is recorded already is the one to be given.
-
-        :param whole: the upload, which lacks nothing else.
-        :param before: its last record.
-        :raises StorageError: there is no name for it, or not this time.
-        """
-        finished = None if before is None else before.placement.finished
-        if finished is None:
-            try:
-                finished = Finished(self.name_of(whole), os.fstat(descriptor).st_mtime_ns)
-            except StorageError:
-                save(whole, None)
-                raise
-        record = save(whole, finished)
-        while (taken := self.add(source, descriptor, finished.name, durably=durably)) is not None:
-            finished = evolve(finished, name=_beside(finished.name, taken, record.birth))
-            record = save(whole, finished)
 
     def add(self, source: str, descriptor: int, name: str, *, durably: bool) -> int | None:
         """Give the file at ``source``, open as ``descriptor``, also this name.
@@ -193,7 +164,7 @@ class FinishedFiles:
         return os.open(part, _DIRECTORY, dir_fd=at)
 
 
-def _beside(name: str, part: int, distinction: str) -> str:
+def beside(name: str, part: int, distinction: str) -> str:
     """Another name: like ``name``, but for a part of it that is taken.
 
     :raises StorageError: that was tried before.

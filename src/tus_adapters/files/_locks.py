@@ -22,7 +22,7 @@ from attrs import define
 from tus_adapters.files._disk import Disk
 from tus_adapters.files._failures import storage_errors
 from tus_adapters.files._layout import Layout
-from tus_adapters.files._store import lock_at_once
+from tus_adapters.files._opening import lock_at_once
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.threads import Threads, loop_caller
 from tus_domain import UploadId

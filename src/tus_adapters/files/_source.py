@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from tus_adapters.files._store import Store, open_existing
+from tus_adapters.files._opening import open_existing
+from tus_adapters.files._store import Store
 from tus_domain import Stored
 from tus_domain.errors import UploadGoneError, UploadNotFoundError, VersionConflictError
 

@@ -16,8 +16,9 @@ from tus_adapters.files._failures import storage_errors
 from tus_adapters.files._finished import FinishedFiles
 from tus_adapters.files._layout import Layout
 from tus_adapters.files._lists import Lists
+from tus_adapters.files._opening import open_existing, open_locked
 from tus_adapters.files._staging import FileStaging
-from tus_adapters.files._store import Durability, Store, open_existing, open_locked
+from tus_adapters.files._store import Durability, Store
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Clock, Stored, Upload, UploadId

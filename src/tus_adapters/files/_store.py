@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import functools
 import logging
 import os
 from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
 
 from attrs import evolve, field, frozen
 
+from tus_adapters.files import _records
 from tus_adapters.files._disk import Disk
 from tus_adapters.files._layout import Layout, Place
-from tus_adapters.records import Codec, Record, RecordUnreadableError
+from tus_adapters.files._opening import read_whole
+from tus_adapters.files._records import FileRecord
+from tus_adapters.records import RecordUnreadableError
 from tus_domain import Phase, Stored, UploadId
 from tus_domain.errors import (
     InvalidUploadIdError,
@@ -24,17 +24,7 @@ from tus_domain.errors import (
     VersionConflictError,
 )
 
-__all__ = [
-    "Durability",
-    "FileRecord",
-    "Finished",
-    "Placement",
-    "Store",
-    "boot_id",
-    "lock_at_once",
-    "open_existing",
-    "open_locked",
-]
+__all__ = ["Durability", "Store"]
 
 _log = logging.getLogger("tus_adapters.files")
 
@@ -55,30 +45,6 @@ class Durability(StrEnum):
 
 
 @frozen
-class Finished:
-    """Under which name the bytes of a complete upload are, or are just being put, in the directory of the
-    finished ones; and when the file was last written to, in nanoseconds, by which it is known again.
-    """
-
-    name: str
-    mtime: int
-
-
-@frozen
-class Placement:
-    """``synced`` bytes survive a loss of power; the others only if the machine still runs as it did when
-    they were written: ``boot``. ``finished``: where they are, if that is not their first place.
-    """
-
-    synced: int
-    boot: str
-    finished: Finished | None = None
-
-
-FileRecord = Record[Placement]
-
-
-@frozen
 class Store:
     """The records of uploads."""
 
@@ -94,11 +60,11 @@ class Store:
         :raises UploadGoneError: it cannot be read.
         """
         try:
-            content = _read(place.record)
+            content = read_whole(place.record)
         except FileNotFoundError:
             raise self._absence(place) from None
         try:
-            record = _record(place, content)
+            record = _records.load(place.upload_id, content)
         except RecordUnreadableError as error:
             _log.error("record unreadable", extra={"upload_id": place.upload_id, "error": repr(error)})
             raise UploadGoneError from error
@@ -107,39 +73,6 @@ class Store:
             record = evolve(record, upload=upload)
         self._insist_on_bytes(place, record)
         return record
-
-    def bury(self, place: Place, *, remember: bool) -> None:
-        """Take the record away, in one step. To remember the upload, it becomes its tombstone."""
-        if remember:
-            self.disk.rename(place.record, place.tombstone)
-        else:
-            self.disk.unlink(place.record)
-
-    def forget(self, tombstone: str) -> None:
-        """Remove a tombstone; what only looks like one by its name is somebody else's."""
-        name = os.path.basename(tombstone).removesuffix(".gone")
-        with suppress(IsADirectoryError, RecordUnreadableError):
-            if _CODEC.load(_read(tombstone)).upload.id == name:
-                self.disk.unlink(tombstone)
-
-    def _absence(self, place: Place) -> UploadNotFoundError:
-        """What there is to say of an upload that is not there."""
-        try:
-            return UploadRemovedError(_record(place, _read(place.tombstone)).upload.owner)
-        except (FileNotFoundError, IsADirectoryError, RecordUnreadableError):
-            return UploadNotFoundError()
-
-    def finals_of(self, place: Place) -> list[UploadId]:
-        """Which final uploads are noted. What a process that died has left of a note is none."""
-        try:
-            lines = _read(place.waiting).split(b"\n")
-        except FileNotFoundError:
-            return []
-        found: dict[UploadId, None] = {}
-        for line in lines:
-            with suppress(InvalidUploadIdError):
-                found[UploadId(line.decode("ascii", errors="replace"))] = None
-        return list(found)
 
     def load_stored(self, upload_id: UploadId) -> Stored:
         """The upload, and whether its lock is there. In this order: a lock that is gone has left its
@@ -168,13 +101,39 @@ class Store:
         """
         if durably and place.apart:
             self.sync_directory(place.data_directory)
-        fresh, content = place.fresh_record, _CODEC.dump(record)
+        fresh, content = place.fresh_record, _records.dump(record)
         try:
             self.disk.replace_content(fresh, content, durably=durably)
         except FileNotFoundError:
             self.disk.make_directory(place.record_directory)
             self.disk.replace_content(fresh, content, durably=durably)
         self.disk.rename(fresh, place.record)
+
+    def bury(self, place: Place, *, remember: bool) -> None:
+        """Take the record away, in one step. To remember the upload, it becomes its tombstone."""
+        if remember:
+            self.disk.rename(place.record, place.tombstone)
+        else:
+            self.disk.unlink(place.record)
+
+    def forget(self, tombstone: str) -> None:
+        """Remove a tombstone; what only looks like one by its name is somebody else's."""
+        name = os.path.basename(tombstone).removesuffix(".gone")
+        with suppress(IsADirectoryError, InvalidUploadIdError, RecordUnreadableError):
+            _records.load(UploadId(name), read_whole(tombstone))
+            self.disk.unlink(tombstone)
+
+    def finals_of(self, place: Place) -> list[UploadId]:
+        """Which final uploads are noted. What a process that died has left of a note is none."""
+        try:
+            lines = read_whole(place.waiting).split(b"\n")
+        except FileNotFoundError:
+            return []
+        found: dict[UploadId, None] = {}
+        for line in lines:
+            with suppress(InvalidUploadIdError):
+                found[UploadId(line.decode("ascii", errors="replace"))] = None
+        return list(found)
 
     def sync_names(self, place: Place) -> None:
         """Have the record that was put in place, or removed, survive a loss of power; and what became of
@@ -190,6 +149,15 @@ class Store:
             self.disk.sync_directory(os.path.dirname(directory))
             self._synced_shards.add(directory)
         self.disk.sync_directory(directory)
+
+    def _absence(self, place: Place) -> UploadNotFoundError:
+        """What there is to say of an upload that is not there."""
+        try:
+            return UploadRemovedError(
+                _records.load(place.upload_id, read_whole(place.tombstone)).upload.owner
+            )
+        except (FileNotFoundError, IsADirectoryError, RecordUnreadableError):
+            return UploadNotFoundError()
 
     def _insist_on_bytes(self, place: Place, record: FileRecord) -> None:
         """Give an unfinished upload up if bytes of it are missing. The file of a complete one is the
@@ -220,76 +188,4 @@ class Store:
         placement, upload = record.placement, record.upload
         if upload.complete or placement.finished is not None or placement.synced >= upload.offset:
             return True
-        if self.durability is Durability.NEVER:
-            return True
-        return placement.boot == boot_id()
-
-
-_CODEC = Codec(Placement)
-
-
-_parse = functools.lru_cache(maxsize=128)(_CODEC.load)
-"""What the bytes of a record say. Remembered, since they say the same each time: a PATCH reads its upload's
-record twice, and a HEAD before it once more. What is remembered is never taken for what is there.
-"""
-
-
-def _record(place: Place, content: bytes) -> FileRecord:
-    record = _parse(content)
-    if record.upload.id != place.upload_id:
-        raise RecordUnreadableError(f"it is the record of {record.upload.id}")
-    return record
-
-
-def _read(path: str) -> bytes:
-    """All of a small file, without the layers that ``open`` puts around it: half the cost of a HEAD."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, os.fstat(descriptor).st_size)
-    finally:
-        os.close(descriptor)
-
-
-@functools.cache
-def boot_id() -> str:
-    """Which run of the machine this is; empty where the system does not tell, and then every run counts as
-    the same.
-    """
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def open_existing(path: str, flags: int = os.O_RDWR) -> int | None:
-    """Open a file; ``None`` if it is not there."""
-    try:
-        return os.open(path, flags | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-
-
-def lock_at_once(descriptor: int) -> os.stat_result | None:
-    """Lock the open file, for this opening of it alone, and tell what it is like now.
-
-    ``None`` if somebody else has it locked, or had, and removed its name before letting go: then it is not
-    the file of that name any more. Names here are only ever removed by whoever has the file locked.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return None
-    status = os.fstat(descriptor)
-    return status if status.st_nlink > 0 else None
-
-
-def open_locked(path: str, disk: Disk) -> int | None:
-    """Open a file and lock it; ``None`` if it is not there.
-
-    :raises VersionConflictError: somebody else has it locked.
-    """
-    descriptor = open_existing(path)
-    if descriptor is not None and lock_at_once(descriptor) is None:
-        disk.close(descriptor)
-        raise VersionConflictError
-    return descriptor
+        return self.durability is Durability.NEVER or placement.of_this_run

@@ -1,0 +1,171 @@
+"""Hold: the file of one upload, in the hands of the one who may write to it.
+
+Who may write is settled by a lock on the data file itself, held from the first byte to the commit, and by the
+record's version, compared under it. So a second writer from the same base is turned away before it has
+touched a byte, whatever locks the caller uses.
+
+Where the data file is not in its first place any more, because it has its last name or the application has
+moved it away, it is the record that writers lock: there can be more to record.
+"""
+
+from __future__ import annotations
+
+import os
+
+from attrs import define
+
+from tus_adapters.files._disk import after
+from tus_adapters.files._layout import Place
+from tus_adapters.files._opening import lock_at_once, open_existing, open_locked
+from tus_adapters.files._records import FileRecord, Finished, Placement
+from tus_adapters.files._store import Store
+from tus_domain import Phase, Stored, Upload
+from tus_domain.errors import UploadExistsError, VersionConflictError
+
+__all__ = ["Hold"]
+
+
+@define(eq=False)
+class Hold:
+    """An open file, locked, and what is known of it. Bytes behind ``end`` are nobody's."""
+
+    store: Store
+    place: Place
+    descriptor: int
+    """The data file; or the record, if the bytes are ``elsewhere``."""
+    record: FileRecord | None = None
+    """The last one; ``None`` for a new upload."""
+    end: int = 0
+    """Where the next byte goes."""
+    synced: int = 0
+    """How many bytes are durable."""
+    elsewhere: bool = False
+    _record_lock: int | None = None
+
+    @classmethod
+    def of_new(cls, store: Store, place: Place) -> Hold:
+        """Make the file of a new upload.
+
+        :raises UploadExistsError: the id is taken.
+        """
+        # Looked at before the file is made: an application may have moved the one of a complete upload away.
+        if _taken(place):
+            raise UploadExistsError
+        try:
+            descriptor = store.disk.open_or_create(place.data)
+        except FileNotFoundError:
+            store.disk.make_directory(place.data_directory)
+            descriptor = store.disk.open_or_create(place.data)
+        hold = cls(store, place, descriptor)
+        try:
+            # A file without a record is the stray of a process that died: its name is free, its bytes are
+            # nobody's.
+            status = lock_at_once(descriptor)
+            if status is None or _taken(place):
+                raise UploadExistsError
+            hold._trim(status)
+        except BaseException:
+            hold.close()
+            raise
+        return hold
+
+    @classmethod
+    def of_existing(cls, store: Store, place: Place, base: Stored) -> Hold:
+        """Open the file of an upload.
+
+        :raises VersionConflictError: ``base`` is not what is there, or somebody else has it.
+        """
+        elsewhere, descriptor = False, open_existing(place.data)
+        if descriptor is None and base.upload.phase is not Phase.RECEIVING:
+            elsewhere, descriptor = True, open_existing(place.record)
+        if descriptor is None:
+            raise VersionConflictError
+        hold = cls(store, place, descriptor, elsewhere=elsewhere)
+        try:
+            status = lock_at_once(descriptor)
+            if status is None:
+                raise VersionConflictError
+            hold.record = store.expect(place, base)
+            hold.end = base.upload.offset
+            hold.synced = min(hold.record.placement.synced, hold.end)
+            # The bytes of a complete one are the application's, which may have changed them.
+            if not (base.upload.complete or elsewhere):
+                hold._trim(status)
+        except BaseException:
+            hold.close()
+            raise
+        return hold
+
+    @property
+    def finished(self) -> Finished | None:
+        """Which last name the record has for the file, if it has."""
+        return None if self.record is None else self.record.placement.finished
+
+    @property
+    def complete(self) -> bool:
+        """Whether the upload is recorded as complete."""
+        return self.record is not None and self.record.upload.complete
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Write behind what is written.
+
+        :raises VersionConflictError: the bytes are elsewhere, and there can be no more.
+        """
+        if self.elsewhere and any(pieces):
+            raise VersionConflictError
+        while pieces and not self.elsewhere:
+            done = self.store.disk.write(self.descriptor, pieces, self.end)
+            self.end += done
+            pieces = after(pieces, done)
+
+    def cut(self, end: int) -> None:
+        """Give up what is behind ``end``."""
+        self.end = end
+        self.synced = min(self.synced, end)
+        self.store.disk.truncate(self.descriptor, end)
+
+    def sync(self) -> None:
+        """Have all bytes survive a loss of power, if they do not."""
+        if not self.synced == self.end > 0:
+            self.store.disk.sync(self.descriptor)
+            self.synced = self.end
+
+    def save(self, upload: Upload, finished: Finished | None, *, durably: bool) -> FileRecord:
+        """Put the next record in place."""
+        placement = Placement.now(min(self.synced, upload.offset), finished)
+        # Noted before it is saved: if that fails half-way, the next try must be another revision.
+        self.record = record = FileRecord.following(self.record, upload, placement)
+        # A record that counts synced bytes is not replaced by one that a loss of power may leave empty.
+        self.store.save(self.place, record, durably=durably or placement.synced > 0)
+        return record
+
+    def leave_first_name(self) -> None:
+        """Take the first name from a file that has its last one. From then on it is the record that writers
+        lock: so it is locked before.
+        """
+        self._record_lock = open_locked(self.place.record, self.store.disk)
+        self.store.disk.unlink(self.place.data)
+
+    def remove(self) -> None:
+        """Remove all that there is of a new upload. Its record may be there: of a commit that failed when it
+        had its name already.
+        """
+        for path in (self.place.fresh_record, self.place.record, self.place.data):
+            self.store.disk.unlink(path)
+
+    def close(self) -> None:
+        """Let go."""
+        try:
+            self.store.disk.close(self.descriptor)
+        finally:
+            if self._record_lock is not None:
+                self.store.disk.close(self._record_lock)
+
+    def _trim(self, status: os.stat_result) -> None:
+        """Cut off what some writer left behind the committed offset."""
+        if status.st_size > self.end:
+            self.store.disk.truncate(self.descriptor, self.end)
+
+
+def _taken(place: Place) -> bool:
+    return os.access(place.record, os.F_OK)
