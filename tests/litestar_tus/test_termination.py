@@ -6,11 +6,12 @@ from pathlib import Path
 
 import anyio
 import pytest
+from attrs import evolve
 
 from litestar_tus import TUSConfig, TUSPlugin
 from litestar_tus.backends.file import FileStorageBackend
 from tests.litestar_tus.service import Service, serving
-from tus_adapters.clock import ManualClock
+from tus_adapters.clock import ManualClock, SystemClock
 
 
 @pytest.mark.clause("T-TRM-01", "T-TRM-02", "T-TRM-03")
@@ -65,11 +66,12 @@ def test_for_a_while_and_across_a_restart(backend: str, tmp_path: Path) -> None:
     storage = FileStorageBackend(tmp_path, remember=timedelta(hours=1))
     with serving(TUSPlugin(TUSConfig(storage_backend=storage)), backend=backend) as service:
         assert service.head(location).status_code == 410
-        storage._clock = ManualClock(storage._clock.now() + timedelta(minutes=59))
+        clock = ManualClock(SystemClock().now() + timedelta(minutes=59))
+        storage._strays = evolve(storage._strays, clock=clock)
         anyio.run(service.plugin.uploads.sweep)
         assert service.head(location).status_code == 410
 
-        storage._clock = ManualClock(storage._clock.now() + timedelta(minutes=1))
+        clock.advance(timedelta(minutes=1))
         anyio.run(service.plugin.uploads.sweep)
 
         assert service.head(location).status_code == 404

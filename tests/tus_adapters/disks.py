@@ -15,8 +15,8 @@ from tus_adapters.testing import Crash
 class UnsyncedDisk(Disk):
     """Has the real files, but syncs nothing: that takes most of the time, and is for losses of power."""
 
-    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
-        super().replace_content(path, content, durably=False)
+    def replace_content(self, path: str, content: bytes, *, durably: bool, opened: int | None = None) -> None:
+        super().replace_content(path, content, durably=False, opened=opened)
 
     def sync(self, descriptor: int) -> None:
         pass
@@ -83,10 +83,11 @@ class DoomedDisk(UnsyncedDisk):
         self._step()
         super().add_line(path, line)
 
-    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
+    def replace_content(self, path: str, content: bytes, *, durably: bool, opened: int | None = None) -> None:
         for done in (0, len(content) // 2, len(content)):
             self._step()
-            super().replace_content(path, content[:done], durably=durably)
+            super().replace_content(path, content[:done], durably=durably, opened=opened)
+            opened = None
 
     def sync(self, descriptor: int) -> None:
         self._step()
@@ -129,11 +130,14 @@ class DoomedDisk(UnsyncedDisk):
 class InPlaceDisk(DoomedDisk):
     """A wrong one: records are written over the one before."""
 
-    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
-        super().replace_content(path.removesuffix(".new"), content, durably=durably)
+    def replace_content(self, path: str, content: bytes, *, durably: bool, opened: int | None = None) -> None:
+        super().replace_content(path.removesuffix(".new"), content, durably=durably, opened=opened)
 
     def rename(self, source: str, target: str, directory: int | None = None) -> None:
-        self._step()
+        if source.endswith(".begun"):
+            super().rename(source, target, directory)
+        else:
+            self._step()
 
 
 class LateDisk(DoomedDisk):
@@ -179,11 +183,11 @@ class FullDisk(Disk):
         self.room += os.fstat(descriptor).st_size - length
         super().truncate(descriptor, length)
 
-    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
+    def replace_content(self, path: str, content: bytes, *, durably: bool, opened: int | None = None) -> None:
         if not self.for_records:
-            super().replace_content(path, content[:20], durably=durably)
+            super().replace_content(path, content[:20], durably=durably, opened=opened)
             raise OSError(self._error, os.strerror(self._error))
-        super().replace_content(path, content, durably=durably)
+        super().replace_content(path, content, durably=durably, opened=opened)
 
 
 class FailingDisk(DoomedDisk):

@@ -39,8 +39,11 @@ def everything(root: Path) -> Layout:
 
 
 def raw(root: Path, upload_id: UploadId) -> bytes | None:
-    """The bytes of an upload as they lie there; ``None`` if nothing belongs to it but a tombstone."""
-    files = {file.name: file for file in root.rglob(f"{upload_id}*") if file.suffix != ".gone"}
+    """The bytes of an upload as they lie there; ``None`` if nothing belongs to it but a tombstone, or
+    what a process began that died.
+    """
+    signs = {".gone", ".begun"}
+    files = {file.name: file for file in root.rglob(f"{upload_id}*") if file.suffix not in signs}
     if not files:
         return None
     if upload_id in files:

@@ -267,7 +267,7 @@ async def test_a_half_made_final_upload_is_made_by_whoever_asks_again(
         kept = {final_id} if remove else {final_id, "a", "b"}
         left = names(directory)
         assert {name for name in left if name.endswith(".info")} == {f"{name}.info" for name in kept}, steps
-        # A deletion that is cut short may leave bytes without a record, as it always may.
+        # A deletion that is cut short may leave bytes until somebody clears up.
         assert kept <= {name for name in left if "." not in name} <= {final_id, "a", "b"}, steps
         if not crashed:
             assert steps > 30

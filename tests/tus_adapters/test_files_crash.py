@@ -53,7 +53,7 @@ class FilesCrashContract(ConcatenationCrashContract, CountingCrashContract):
         async def play(storage: Storage, story: Story) -> None:
             self._directory.mkdir(exist_ok=True)
             (self._directory / story.upload.id).write_bytes(b"stray" * 1000)
-            (self._directory / f"{story.upload.id}.info.new").write_bytes(b'{"schema":')
+            (self._directory / f"{story.upload.id}.{0:016}.begun").write_bytes(b'{"schema":')
             async with storage.begin(story.upload) as staging:
                 await story.write(staging, 1234)
                 await story.commit(staging)
@@ -90,7 +90,7 @@ class LayoutCrashContract(FilesCrashContract):
 
         async def play(storage: Storage, story: Story) -> None:
             place = self._layout().of(story.upload.id)
-            for path, data in ((place.data, b"stray" * 1000), (place.fresh_record, b'{"schema":')):
+            for path, data in ((place.data, b"stray" * 1000), (place.begun(f"{0:016}"), b'{"schema":')):
                 Path(path).parent.mkdir(exist_ok=True, parents=True)
                 Path(path).write_bytes(data)
             async with storage.begin(story.upload) as staging:

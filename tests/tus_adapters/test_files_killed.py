@@ -4,11 +4,13 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.tus_adapters.doomed_uploads import SIZE
+from tus_adapters.clock import ManualClock, SystemClock
 from tus_adapters.files import FileLocks, FileStorage
 from tus_adapters.testing.steps import content, finish, read, scanned
 
@@ -60,3 +62,9 @@ async def test_what_killed_processes_acknowledged_is_there(
             async with locks.hold(upload_id):
                 await finish(storage, stored, data[stored.upload.offset :])
         assert (tmp_path / upload_id).read_bytes() == data
+
+    # And of what was never acknowledged nothing is left, once somebody has looked.
+    await scanned(FileStorage(tmp_path, clock=ManualClock(SystemClock().now() + timedelta(hours=2))))
+    assert {file.name for file in tmp_path.iterdir()} == {
+        name for upload_id in uploads for name in (upload_id, f"{upload_id}.info")
+    }

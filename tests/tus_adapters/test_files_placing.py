@@ -524,7 +524,7 @@ async def test_a_flat_directory_may_become_a_sharded_one_and_not_the_other_way(t
 async def test_records_have_to_be_moved_by_hand(tmp_path: Path) -> None:
     stored = await whole(FileStorage(layouts.flat(tmp_path)))
     apart = FileStorage(layouts.apart(tmp_path))
-    with pytest.raises(DirectoriesUnfitError, match=r"Move the files \*\.info and \*\.finals there"):
+    with pytest.raises(DirectoriesUnfitError, match=r"Move the files \*\.info, \*\.finals, .* there"):
         await apart.check()
 
     (tmp_path / "records").mkdir()

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,15 @@ from attrs import frozen
 
 from tests.tus_adapters import layouts
 from tests.tus_adapters.layouts import all_files
+from tus_adapters.clock import ManualClock, SystemClock
 from tus_adapters.files import Disk, Durability, FileStorage, Layout
-from tus_adapters.testing.steps import an_upload, content, find, finish, put, read
+from tus_adapters.testing.steps import an_upload, content, find, finish, put, read, scanned
 from tus_domain import Upload
 from tus_domain.errors import UploadGoneError
 
 pytestmark = pytest.mark.anyio
 
-OURS = (".info", ".new", ".lock", ".finals")
+OURS = (".info", ".new", ".begun", ".lock", ".finals")
 DATA = content(5000)
 
 
@@ -126,8 +128,8 @@ class Losses(Disk):
         self.look("write")
         return done
 
-    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
-        super().replace_content(path, content, durably=durably)
+    def replace_content(self, path: str, content: bytes, *, durably: bool, opened: int | None = None) -> None:
+        super().replace_content(path, content, durably=durably, opened=opened)
         self.look("replace_content")
 
     def sync(self, descriptor: int) -> None:
@@ -253,6 +255,11 @@ async def check(
     # Under the names for people there is nothing left over.
     expected = {layouts.one_name(upload): b"somebody else's"} if name_is_taken else {}
     assert all_files(finished) == expected
+    # Nor elsewhere, once somebody has looked; unless the directories were on two disks, and one was slower.
+    later = FileStorage(layout(left.root), clock=ManualClock(SystemClock().now() + timedelta(days=2)))
+    assert await scanned(later) == {}
+    if not layout(left.root).records_apart:
+        assert len([path for path in left.root.rglob("*") if path.is_file()]) == len(expected)
 
 
 async def test_a_directory_that_a_dead_process_made_is_durable_with_the_first_upload(

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from attrs import evolve
 
-from tus_adapters.clock import ManualClock
+from tus_adapters.clock import ManualClock, SystemClock
 from tus_adapters.files import Disk, FileLocks, FileStorage
 from tus_adapters.testing.steps import (
     add,
@@ -112,8 +112,8 @@ async def test_other_peoples_files_are_left_alone(storage: FileStorage, tmp_path
     for name in ("times", "directory", "copy"):
         with pytest.raises(UploadNotFoundError):
             await storage.load(UploadId(name))
-    storage._clock = ManualClock(storage._clock.now() + timedelta(days=2))
-    assert await scanned(storage) == {}
+    later = ManualClock(SystemClock().now() + timedelta(days=2))
+    assert await scanned(FileStorage(tmp_path, clock=later)) == {}
     (tmp_path / "directory.gone").rmdir()
     (tmp_path / "copy.gone").unlink()
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == strange
@@ -172,6 +172,7 @@ async def test_a_new_upload_is_not_written_to_a_file_that_was_just_removed(tmp_p
     assert all_files(tmp_path) == {}
     stored = await put(FileStorage(tmp_path), upload, b"kept")
     assert await read(FileStorage(tmp_path), stored) == b"kept"
+    assert set(all_files(tmp_path)) == {upload.id, f"{upload.id}.info"}
 
 
 # --- records that cannot be read -------------------------------------------------------------------

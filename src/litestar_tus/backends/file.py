@@ -31,8 +31,8 @@ def original_name(upload: Upload) -> str:
 class FileStorageBackend(FileStorage):
     """Uploads in files, which any number of processes of one machine may share, all with the same settings.
 
-    Per upload: ``<id>``, its bytes; ``<id>.info``, its record in JSON; and ``<id>.lock`` while it is worked
-    on; and ``<id>.gone``, its last record, when it was removed. POSIX only; not for network file systems.
+    Per upload: ``<id>``, its bytes; ``<id>.info``, its record in JSON; ``<id>.lock`` while it is worked on;
+    and ``<id>.gone``, its last record, when it was removed. POSIX only; not for network file systems.
 
     :param upload_dir: the directory, made when it is needed.
     :param durability: when bytes are made to survive a loss of power: ``"never"``, on ``"completion"`` or on

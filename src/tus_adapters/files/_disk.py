@@ -90,9 +90,14 @@ class Disk:
         finally:
             os.close(descriptor)
 
-    def replace_content(self, path: str, content: bytes, *, durably: bool) -> None:
-        """Write ``content`` to a file of that name, whatever was in it; have it survive a loss of power."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+    def replace_content(self, path: str, content: bytes, *, durably: bool, opened: int | None = None) -> None:
+        """Write ``content`` to a file of that name, whatever was in it; have it survive a loss of power.
+
+        :param opened: the file, if it is open, and empty. It is closed.
+        """
+        descriptor = opened
+        if descriptor is None:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
         try:
             written = os.write(descriptor, content)
             while written < len(content):

@@ -4,6 +4,9 @@ Who may write is settled by a lock on the data file itself, held from the first 
 record's version, compared under it. So a second writer from the same base is turned away before it has
 touched a byte, whatever locks the caller uses.
 
+A new upload has the file of its first record before it has that of its bytes. So what a process leaves behind
+when it dies has a sign beside it, which says whose it is.
+
 Where the data file is not in its first place any more, because it has its last name or the application has
 moved it away, it is the record that writers lock: there can be more to record.
 """
@@ -11,10 +14,12 @@ moved it away, it is the record that writers lock: there can be more to record.
 from __future__ import annotations
 
 import os
+import secrets
+from contextlib import suppress
 
-from attrs import define
+from attrs import define, field
 
-from tus_adapters.files._disk import after
+from tus_adapters.files._disk import Disk, after
 from tus_adapters.files._layout import Place
 from tus_adapters.files._opening import lock_at_once, open_existing, open_locked
 from tus_adapters.files._records import FileRecord, Finished, Placement
@@ -40,6 +45,9 @@ class Hold:
     synced: int = 0
     """How many bytes are durable."""
     elsewhere: bool = False
+    _fresh_record: str = field(default="", alias="fresh_record")
+    """Where the next record is made."""
+    _fresh_opened: int | None = field(default=None, alias="fresh_opened")
     _record_lock: int | None = None
 
     @classmethod
@@ -51,23 +59,16 @@ class Hold:
         # Looked at before the file is made: an application may have moved the one of a complete upload away.
         if _taken(place):
             raise UploadExistsError
+        sign = place.begun(secrets.token_hex(8))
+        opened = _open_or_create(store.disk, sign)
         try:
-            descriptor = store.disk.open_or_create(place.data)
-        except FileNotFoundError:
-            store.disk.make_directory(place.data_directory)
-            descriptor = store.disk.open_or_create(place.data)
-        hold = cls(store, place, descriptor)
-        try:
-            # A file without a record is the stray of a process that died: its name is free, its bytes are
-            # nobody's.
-            status = lock_at_once(descriptor)
-            if status is None or _taken(place):
-                raise UploadExistsError
-            hold._trim(status)
+            return cls(store, place, _new_file(store.disk, place), fresh_record=sign, fresh_opened=opened)
         except BaseException:
-            hold.close()
+            try:
+                store.disk.unlink(sign)
+            finally:
+                store.disk.close(opened)
             raise
-        return hold
 
     @classmethod
     def of_existing(cls, store: Store, place: Place, base: Stored) -> Hold:
@@ -80,7 +81,7 @@ class Hold:
             elsewhere, descriptor = True, open_existing(place.record)
         if descriptor is None:
             raise VersionConflictError
-        hold = cls(store, place, descriptor, elsewhere=elsewhere)
+        hold = cls(store, place, descriptor, elsewhere=elsewhere, fresh_record=place.fresh_record)
         try:
             status = lock_at_once(descriptor)
             if status is None:
@@ -90,7 +91,7 @@ class Hold:
             hold.synced = min(hold.record.placement.synced, hold.end)
             # The bytes of a complete one are the application's, which may have changed them.
             if not (base.upload.complete or elsewhere):
-                hold._trim(status)
+                _trim(store.disk, descriptor, status, hold.end)
         except BaseException:
             hold.close()
             raise
@@ -136,7 +137,10 @@ class Hold:
         # Noted before it is saved: if that fails half-way, the next try must be another revision.
         self.record = record = FileRecord.following(self.record, upload, placement)
         # A record that counts synced bytes is not replaced by one that a loss of power may leave empty.
-        self.store.save(self.place, record, durably=durably or placement.synced > 0)
+        durably = durably or placement.synced > 0
+        opened, self._fresh_opened = self._fresh_opened, None
+        self.store.save(self.place, record, fresh=self._fresh_record, opened=opened, durably=durably)
+        self._fresh_record = self.place.fresh_record
         return record
 
     def leave_first_name(self) -> None:
@@ -147,25 +151,52 @@ class Hold:
         self.store.disk.unlink(self.place.data)
 
     def remove(self) -> None:
-        """Remove all that there is of a new upload. Its record may be there: of a commit that failed when it
-        had its name already.
-        """
-        for path in (self.place.fresh_record, self.place.record, self.place.data):
-            self.store.disk.unlink(path)
+        """Remove all that there is of a new upload that was never recorded, and at last the sign of it."""
+        with suppress(FileNotFoundError):  # a commit may have failed when the record had its name already
+            self.store.disk.rename(self.place.record, self._fresh_record)
+        self.store.disk.unlink(self.place.data)
+        self.store.disk.unlink(self._fresh_record)
 
     def close(self) -> None:
         """Let go."""
         try:
             self.store.disk.close(self.descriptor)
         finally:
-            if self._record_lock is not None:
-                self.store.disk.close(self._record_lock)
-
-    def _trim(self, status: os.stat_result) -> None:
-        """Cut off what some writer left behind the committed offset."""
-        if status.st_size > self.end:
-            self.store.disk.truncate(self.descriptor, self.end)
+            for other in (self._fresh_opened, self._record_lock):  # never both
+                if other is not None:
+                    self.store.disk.close(other)
 
 
 def _taken(place: Place) -> bool:
     return os.access(place.record, os.F_OK)
+
+
+def _new_file(disk: Disk, place: Place) -> int:
+    """The file of a new upload, empty and locked."""
+    descriptor = _open_or_create(disk, place.data)
+    try:
+        # A file without a record is the stray of a process that died: its name is free, its bytes are
+        # nobody's.
+        status = lock_at_once(descriptor)
+        if status is None or _taken(place):
+            raise UploadExistsError
+        _trim(disk, descriptor, status, 0)
+    except BaseException:
+        disk.close(descriptor)
+        raise
+    return descriptor
+
+
+def _trim(disk: Disk, descriptor: int, status: os.stat_result, end: int) -> None:
+    """Cut off what some writer left behind the committed offset."""
+    if status.st_size > end:
+        disk.truncate(descriptor, end)
+
+
+def _open_or_create(disk: Disk, path: str) -> int:
+    """Open a file; make it, and its directory, if it is not there."""
+    try:
+        return disk.open_or_create(path)
+    except FileNotFoundError:
+        disk.make_directory(os.path.dirname(path))
+        return disk.open_or_create(path)

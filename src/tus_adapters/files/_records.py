@@ -10,7 +10,7 @@ from attrs import frozen
 from tus_adapters.records import Codec, Record, RecordUnreadableError
 from tus_domain import UploadId
 
-__all__ = ["FileRecord", "Finished", "Placement", "dump", "load"]
+__all__ = ["BEGINNING", "FileRecord", "Finished", "Placement", "dump", "load"]
 
 
 @frozen
@@ -45,6 +45,9 @@ class Placement:
 
 
 FileRecord = Record[Placement]
+
+BEGINNING = b'{"schema": '
+"""With which every record begins."""
 
 _CODEC = Codec(Placement)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from tus_adapters.files._lists import Lists
 from tus_adapters.files._opening import open_existing, open_locked
 from tus_adapters.files._staging import FileStaging
 from tus_adapters.files._store import Durability, Store
+from tus_adapters.files._strays import Strays
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Clock, Stored, Upload, UploadId
@@ -68,7 +69,7 @@ class FileStorage:
         self._buffer_size = buffer_size
         self._sync_every = sync_every
         self._remember = remember
-        self._clock = clock or SystemClock()
+        self._strays = Strays(self._store.disk, clock or SystemClock(), remember)
 
     @property
     def directory(self) -> Path:
@@ -129,8 +130,8 @@ class FileStorage:
         await self._threads.run(check, self._store.layout)
 
     async def scan(self) -> AsyncIterator[Stored]:
-        """All uploads; on the way, those that were deleted some time ago are forgotten. Leaves out records
-        that cannot be read.
+        """All uploads; on the way, those that were deleted some time ago are forgotten, and what processes
+        that died have left is removed. Leaves out records that cannot be read.
         """
         names = self._names()
         while batch := await self._threads.run(self._load_all, names):
@@ -198,15 +199,18 @@ class FileStorage:
                 # So that whoever comes after a crash finds all of the upload, or nothing under that name.
                 self._finished.take_back(finished, base.upload.offset, place.data, durably=durably)
                 there = there or self._lock(place.data, stack)
-            # As long as the record is there, nobody can begin anew.
+            # As long as the record is there, nobody can begin anew. Afterwards the tombstone tells, if this
+            # process dies, whose the rest is.
             disk.unlink(place.fresh_record)
-            self._store.bury(place, remember=bool(self._remember))
+            disk.rename(place.record, place.tombstone)
             if base.upload.partial:
                 disk.unlink(place.waiting)
             if durably and place.apart:
                 self._store.sync_names(place)  # bytes without a record are nobody's; the opposite is worse
             if there:
                 disk.unlink(place.data)
+            if not self._remember:
+                disk.unlink(place.tombstone)
             if durably:
                 self._store.sync_directory(place.data_directory)
 
@@ -219,24 +223,17 @@ class FileStorage:
 
     def _names(self) -> Iterator[str]:
         with storage_errors():
-            for directory in self._store.layout.record_directories():
+            for data_directory, record_directory in self._store.layout.directories():
                 try:
-                    entries = os.scandir(directory)
+                    entries = os.scandir(record_directory)
                 except FileNotFoundError:
                     continue
                 with entries:
                     for entry in entries:
                         if entry.name.endswith(".info"):
                             yield entry.name.removesuffix(".info")
-                        elif entry.name.endswith(".gone"):
-                            self._forget(entry)
-
-    def _forget(self, entry: os.DirEntry[str]) -> None:
-        """Remove what may be a tombstone if it is one, and old."""
-        with suppress(FileNotFoundError):
-            buried = entry.stat(follow_symlinks=False).st_ctime
-            if self._clock.now().timestamp() - buried >= self._remember.total_seconds():
-                self._store.forget(entry.path)
+                        else:
+                            self._strays.look_at(entry, data_directory, record_directory)
 
     def _load_all(self, names: Iterator[str]) -> list[Stored | None]:
         """The next uploads: empty at the end, ``None`` for what is none."""

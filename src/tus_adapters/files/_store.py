@@ -95,33 +95,22 @@ class Store:
             raise VersionConflictError
         return record
 
-    def save(self, place: Place, record: FileRecord, *, durably: bool) -> None:
-        """Put the record in the place of the one before, in one step. Durably: not before the name of what it
-        counts is durable; its own name is when ``sync_names`` has returned.
+    def save(
+        self, place: Place, record: FileRecord, *, fresh: str, opened: int | None, durably: bool
+    ) -> None:
+        """Put the record in the place of the one before, in one step; it is made as ``fresh``, which may be
+        ``opened``. Durably: not before the name of what it counts is durable; its own name is when
+        ``sync_names`` has returned.
         """
         if durably and place.apart:
             self.sync_directory(place.data_directory)
-        fresh, content = place.fresh_record, _records.dump(record)
+        content = _records.dump(record)
+        self.disk.replace_content(fresh, content, durably=durably, opened=opened)
         try:
+            self.disk.rename(fresh, place.record)
+        except FileNotFoundError:  # somebody who clears up may have taken it for what a dead process has left
             self.disk.replace_content(fresh, content, durably=durably)
-        except FileNotFoundError:
-            self.disk.make_directory(place.record_directory)
-            self.disk.replace_content(fresh, content, durably=durably)
-        self.disk.rename(fresh, place.record)
-
-    def bury(self, place: Place, *, remember: bool) -> None:
-        """Take the record away, in one step. To remember the upload, it becomes its tombstone."""
-        if remember:
-            self.disk.rename(place.record, place.tombstone)
-        else:
-            self.disk.unlink(place.record)
-
-    def forget(self, tombstone: str) -> None:
-        """Remove a tombstone; what only looks like one by its name is somebody else's."""
-        name = os.path.basename(tombstone).removesuffix(".gone")
-        with suppress(IsADirectoryError, InvalidUploadIdError, RecordUnreadableError):
-            _records.load(UploadId(name), read_whole(tombstone))
-            self.disk.unlink(tombstone)
+            self.disk.rename(fresh, place.record)
 
     def finals_of(self, place: Place) -> list[UploadId]:
         """Which final uploads are noted. What a process that died has left of a note is none."""
