@@ -98,11 +98,18 @@ class Place:
         subprocess.run([PROGRAM, "sweep", *where], check=True, env={**server.environment})
 
     def _in_directory(self) -> Counter[str]:
-        kinds = {"": "bytes", "info": "records", "lock": "locks", "finals": "notes", "gone": "remembered"}
+        kinds = {
+            "": "bytes",
+            "begun": "begun",
+            "info": "records",
+            "lock": "locks",
+            "finals": "notes",
+            "gone": "remembered",
+        }
         found = Counter(dict.fromkeys(kinds.values(), 0))
         with contextlib.suppress(FileNotFoundError):
             for path in (self.root / "store").iterdir():
-                kind = path.name.partition(".")[2]
+                kind = path.suffix.removeprefix(".")
                 found[kinds.get(kind, kind)] += 1
         return found
 

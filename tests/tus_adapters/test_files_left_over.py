@@ -219,14 +219,18 @@ async def test_an_upload_that_has_the_id_of_one_that_failed_stays(tmp_path: Path
     await died(tmp_path, upload.id)
     stored = await put(FileStorage(tmp_path), upload, b"data")
     (tmp_path / f"again.{BEGUN}").touch()  # of somebody who had come too late
+    await FileStorage(tmp_path).note_final(upload.id, UploadId("waiting"))
 
-    assert await scanned(opened(tmp_path)) == {upload.id: stored}
+    async with FileStorage(tmp_path, buffer_size=1).stage(stored) as staging:
+        await staging.write(b"more")
+        await staging.write(b"")
+        assert await scanned(opened(tmp_path)) == {upload.id: stored}
 
-    assert set(all_files(tmp_path)) == {"again", "again.info"}
+    assert set(all_files(tmp_path)) == {"again", "again.info", "again.finals"}
     assert await read(FileStorage(tmp_path), stored) == b"data"
 
 
-async def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
+async def test_other_peoples_files_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stored = await put(FileStorage(tmp_path), an_upload(id=UploadId("removed")), b"data")
     await FileStorage(tmp_path).delete(stored)
     tombstone = (tmp_path / "removed.gone").read_bytes()
@@ -258,6 +262,7 @@ async def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
     await scanned(opened(tmp_path))
 
     assert all_files(tmp_path) == {**strange, "linked": strange["movie"], "empty.lock": b""}
+    assert not caplog.records
 
 
 async def test_what_cannot_be_removed_keeps_nothing_else(
