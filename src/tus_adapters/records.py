@@ -21,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from tus_domain import Metadata, Stored, Upload, UploadId
 from tus_domain.errors import TusError, UploadGoneError
 
-__all__ = ["Codec", "NoPlacement", "Record", "RecordUnreadableError", "plain"]
+__all__ = ["Codec", "NoPlacement", "Record", "RecordUnreadableError", "new_birth", "plain"]
 
 SCHEMAS = (1, 2)
 """Which forms are read. There is another when a record of the old form could be misread as the new, or the
@@ -65,11 +65,14 @@ class Record(Generic[Placement]):
 
     @staticmethod
     def following(
-        before: Record[Placement] | None, upload: Upload, placement: Placement
+        before: Record[Placement] | None, upload: Upload, placement: Placement, *, birth: str | None = None
     ) -> Record[Placement]:
-        """The state that follows ``before``, or, if that is ``None``, the first one of a new upload."""
+        """The state that follows ``before``, or, if that is ``None``, the first one of a new upload.
+
+        :param birth: of a new upload, if there is one already: see ``new_birth``.
+        """
         if before is None:
-            return Record(upload, 1, secrets.token_hex(8), placement)
+            return Record(upload, 1, birth or new_birth(), placement)
         return Record(upload, before.revision + 1, before.birth, placement)
 
     @property
@@ -80,6 +83,11 @@ class Record(Generic[Placement]):
     def stored(self, *, claimed: bool = False) -> Stored:
         """The upload as a storage hands it out."""
         return Stored(self.upload, self.version, claimed)
+
+
+def new_birth() -> str:
+    """Sixteen hexadecimal digits that no other upload has."""
+    return secrets.token_hex(8)
 
 
 class Codec(Generic[Placement]):

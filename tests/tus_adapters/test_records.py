@@ -177,6 +177,7 @@ def test_a_record_follows_another() -> None:
     assert first.revision == again.revision == 1
     assert second == evolve(first, revision=2)
     assert len({first.version, second.version, again.version}) == 3
+    assert Record.following(None, UPLOAD, Shelf(1, ""), birth="c0ffee").version == "1.c0ffee"
 
 
 def test_a_record_is_handed_out_as_its_upload_and_version() -> None:

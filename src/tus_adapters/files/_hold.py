@@ -14,7 +14,6 @@ moved it away, it is the record that writers lock: there can be more to record.
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 
 from attrs import define, field
@@ -24,6 +23,7 @@ from tus_adapters.files._layout import Place
 from tus_adapters.files._opening import lock_at_once, open_existing, open_locked
 from tus_adapters.files._records import FileRecord, Finished, Placement
 from tus_adapters.files._store import Store
+from tus_adapters.records import new_birth
 from tus_domain import Phase, Stored, Upload
 from tus_domain.errors import UploadExistsError, VersionConflictError
 
@@ -45,6 +45,7 @@ class Hold:
     synced: int = 0
     """How many bytes are durable."""
     elsewhere: bool = False
+    _birth: str | None = field(default=None, alias="birth")
     _fresh_record: str = field(default="", alias="fresh_record")
     """Where the next record is made."""
     _fresh_opened: int | None = field(default=None, alias="fresh_opened")
@@ -59,10 +60,12 @@ class Hold:
         # Looked at before the file is made: an application may have moved the one of a complete upload away.
         if _taken(place):
             raise UploadExistsError
-        sign = place.begun(secrets.token_hex(8))
+        birth = new_birth()
+        sign = place.begun(birth)
         opened = _open_or_create(store.disk, sign)
         try:
-            return cls(store, place, _new_file(store.disk, place), fresh_record=sign, fresh_opened=opened)
+            descriptor = _new_file(store.disk, place)
+            return cls(store, place, descriptor, birth=birth, fresh_record=sign, fresh_opened=opened)
         except BaseException:
             try:
                 store.disk.unlink(sign)
@@ -135,7 +138,7 @@ class Hold:
         """Put the next record in place."""
         placement = Placement.now(min(self.synced, upload.offset), finished)
         # Noted before it is saved: if that fails half-way, the next try must be another revision.
-        self.record = record = FileRecord.following(self.record, upload, placement)
+        self.record = record = FileRecord.following(self.record, upload, placement, birth=self._birth)
         # A record that counts synced bytes is not replaced by one that a loss of power may leave empty.
         durably = durably or placement.synced > 0
         opened, self._fresh_opened = self._fresh_opened, None

@@ -1,12 +1,12 @@
 """Layout: where the files of an upload are.
 
 For an upload ``<id>`` there are ``<id>``, its bytes; ``<id>.info``, its record, replaced as a whole by a
-rename from ``<id>.info.new``, and the first time from ``<id>.<random>.begun``, which is there before its
-bytes are; ``<id>.lock`` while somebody works on it; and ``<id>.finals``, the ids of the final uploads that
-wait for it, a line each. When it has been deleted, its record is ``<id>.gone`` for a while. Ids have no dots,
-so these never meet each other, nor the directories that they are spread over, ``00.d`` to ``ff.d``; nor do
-they begin with ``_``, as ``_unfinished`` does, where the lists of names are: a directory for each group, with
-an empty file for each name.
+rename from ``<id>.info.new``, and the first time from ``<id>.<birth>.begun``, which is there before its bytes
+are; ``<id>.lock`` while somebody works on it; and ``<id>.finals``, the ids of the final uploads that wait for
+it, a line each. When it has been deleted, its record is ``<id>.gone`` for a while. Ids have no dots, so these
+never meet each other, nor the directories that they are spread over, ``00.d`` to ``ff.d``; nor do they begin
+with ``_``, as ``_unfinished`` does, where the lists of names are: a directory for each group, with an empty
+file for each name.
 
 All of them are in one directory, unless the layout says otherwise. Where an upload is follows from its id and
 the layout alone, with one exception: uploads that were begun before a directory was sharded stay where they
@@ -73,9 +73,9 @@ class Place:
         """Where the final uploads are noted that wait for this one."""
         return f"{self.record_directory}{os.sep}{self.upload_id}.finals"
 
-    def begun(self, distinction: str) -> str:
+    def begun(self, birth: str) -> str:
         """Where the first record is made, before anything else: by each who tries, in a file of its own."""
-        return f"{self.record_directory}{os.sep}{self.upload_id}.{distinction}.begun"
+        return f"{self.record_directory}{os.sep}{self.upload_id}.{birth}.begun"
 
 
 def _path(path: str | os.PathLike[str]) -> str:

@@ -3,7 +3,7 @@
 A file with the name of an upload that has no record says nothing of itself: perhaps an operator has put it
 there. So nobody makes or removes one without a sign beside it, which a death leaves there, too:
 
-- ``<id>.<random>.begun``: the record of a new upload before it is one. ``<id>`` is what had come of it.
+- ``<id>.<birth>.begun``: the record of a new upload before it is one. ``<id>`` is what had come of it.
 - ``<id>.gone``: the record of a deleted upload. ``<id>`` and ``<id>.finals`` were to be removed after it, if
   they were there before it.
 

@@ -101,12 +101,12 @@ class Writer:
             durably = self._is_to_be_durable(hold, upload)
             if durably:
                 hold.sync()
-            save = partial(self._save, hold, durably=durably)
             if self._is_to_be_named(hold, upload):
+                save = partial(self._save, hold, durably=durably)
                 files = FinishedFiles(self._store.layout, self._store.disk)
                 record = Completion(hold, files, save, durably).run(upload)
             else:
-                record = save(upload, hold.finished)
+                record = self._save(hold, upload, hold.finished, durably=durably)
             self._let_go()
         failed, self.failed = self.failed, None
         if failed is not None:
