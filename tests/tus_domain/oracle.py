@@ -138,6 +138,8 @@ class Oracle:
             if due and body["checksum"] is None and not whole:
                 self.keep(upload, pending, at)
                 pending, committed = b"", self.now
+        if not pending and declared is None:  # but a completion may be due
+            at = self.now
         return self.end(upload, body, pending, came, declared, hook, at)
 
     def find(self, name: str, hook: str) -> Upload:
