@@ -189,7 +189,7 @@ class Writer:
     def _save(self, hold: Hold, upload: Upload, finished: Finished | None, *, durably: bool) -> FileRecord:
         record = hold.save(upload, finished, durably=durably)
         # From here on everybody sees it, whatever comes of making it durable.
-        self.stored = Stored(upload, record.version)
+        self.stored = record.stored()
         if durably:
             self._store.sync_names(hold.place)
         return record
