@@ -109,12 +109,13 @@ class PullingProtocol(HttpToolsProtocol):
 
     async def receive(self, cycle: Any) -> Any:
         """The next message of a large body."""
+        if self._is_ahead(cycle) and not cycle.body:
+            await sleep(0)  # so that others have their turn, and more bytes the time to come
         if self._is_ahead(cycle):
             if cycle.body:
                 cycle.message_event.clear()
                 return _emptied(cycle)
-            await sleep(0)  # so that others have their turn, and more bytes the time to come
-            if self._is_ahead(cycle) and (data := self._pulled()):
+            if data := self._pulled():
                 cycle.more_body = self._left > 0
                 return _message(data, more=cycle.more_body)
         message = await RequestResponseCycle.receive(cycle)

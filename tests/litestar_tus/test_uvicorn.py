@@ -80,6 +80,27 @@ class App:
     async def do_turns(self, receive: Any) -> bytes:
         return await self.do_all(receive, 0)
 
+    async def do_pair(self, receive: Any) -> bytes:
+        """Have two tasks receive at the same time."""
+        parts: list[bytes] = []
+
+        async def read() -> None:
+            more = True
+            while more:
+                message = await receive()
+                parts.append(message["body"])
+                more = message["more_body"]
+
+        pair = [asyncio.create_task(read()) for _ in range(2)]
+        _, waiting = await asyncio.wait(pair, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return f"{sum(map(len, parts))} {hashlib.sha256(b''.join(parts)).hexdigest()}".encode()
+
+    async def do_wait_pair(self, receive: Any) -> bytes:
+        await asyncio.get_running_loop().run_in_executor(None, self.gate.wait)
+        return await self.do_pair(receive)
+
     async def do_one(self, receive: Any) -> bytes:
         await receive()
         return b"one"
@@ -379,6 +400,32 @@ def test_what_has_ended_is_not_kept(serve: Callable[..., Serving], loop: str) ->
         eventually(lambda: connection() is None and request() is None)
     finally:
         gc.enable()
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_two_that_receive_at_a_time_get_the_bytes_in_their_order(
+    serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One waits for the client, and what comes for it comes during the other's turn for the others."""
+    serving = serve(loop="asyncio")
+    turns = count()
+
+    async def turn(_: float) -> None:
+        (protocol,) = serving.protocols
+        first = next(turns) == 0
+        await asyncio.sleep(0)
+        while first and not (protocol.flow.read_paused and protocol.cycle.body):  # noqa: ASYNC110 - turns count
+            await asyncio.sleep(0)
+
+    with serving.connect() as client:
+        client.sendall(head("wait_pair", "Content-Length: 2000") + DATA[:300])
+        eventually(lambda: serving.protocols and serving.protocols[0].flow.read_paused)
+        monkeypatch.setattr(_pulling, "sleep", turn)
+        monkeypatch.setattr(_pulling, "HIGH_WATER_LIMIT", 100)  # less than what comes at a time
+        serving.app.gate.set()
+        eventually(lambda: not serving.protocols[0].flow.read_paused)
+        client.sendall(DATA[300:2000])
+        assert read_answer(client).endswith(hashlib.sha256(DATA[:2000]).hexdigest().encode())
 
 
 @pytest.mark.parametrize(
