@@ -9,8 +9,9 @@ known from Content-Length, nothing has to be parsed, and there are two ways to g
 waits for the client, the loop calls as before. Once the client is ahead, reading is paused, as uvicorn does
 it (``FlowControl``); but then it stays paused, and ``receive`` takes the next bytes from the socket, up to
 half a mebibyte, straight into the ``bytes`` that it gives out. When none are there, reading is resumed, and
-the loop calls again. So one of the two reads at a time, and nobody reads beyond the body: what is behind it
-is the parser's. That is a new one, since the old one still waits for a body that it has not seen.
+the loop calls again. So one of the two reads at a time, and what is behind the body is left to the parser.
+That is a new one, since the old one still waits for a body that it has not seen. Behind the last request of
+a connection, where the old one would ignore all, there is none.
 
 The rest is uvicorn's. What is used of its inside is looked at first (``unexpected``).
 """
@@ -49,6 +50,7 @@ _LOOPS = frozenset({"asyncio.selector_events", "uvloop.loop"})
 class PullingProtocol(HttpToolsProtocol):
     """uvicorn's protocol, but for large bodies of a known length on a socket without TLS."""
 
+    parser: Any
     _left = 0
     """How many bytes of a large body are to come. While there are any, the parser is not asked."""
     _bodies: ClassVar[set[PullingProtocol]] = set()
@@ -74,14 +76,12 @@ class PullingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        if not self._left:
+        if self._left:
+            self._unset_keepalive_if_required()
+            body, data = data[: self._left], data[self._left :]
+            self._push(body)
+        if data and self.parser is not None:
             super().data_received(data)
-            return
-        self._unset_keepalive_if_required()
-        rest = data[self._left :]
-        self._push(data[: self._left] if rest else data)
-        if rest:
-            self.data_received(rest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing comes any more."""
@@ -105,7 +105,7 @@ class PullingProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         if not self._left:
             self.on_message_complete()
-            self._renew_parser()
+            self._go_on_behind()
 
     async def receive(self, cycle: Any) -> Any:
         """The next message of a large body."""
@@ -136,20 +136,28 @@ class PullingProtocol(HttpToolsProtocol):
     def _pulled(self) -> bytes:
         """What is there of the body; nothing at its end, or if the connection is lost: the loop will see."""
         descriptor: int = self.transport.get_extra_info("socket").fileno()
+        size = _share(len(self._bodies))
+        if self.cycle.keep_alive:
+            size = min(size, self._left)
+        # Else nothing that counts can follow. But what is unread when a connection is closed resets it, and
+        # the client may lose the answer.
         try:
-            data = os.read(descriptor, min(self._left, _share(len(self._bodies))))
+            data = os.read(descriptor, size)[: self._left]
         except OSError:
             return b""
         self._count(data)
         if not self._left:
-            self._renew_parser()
+            self._go_on_behind()
             self.flow.resume_reading()
         return data
 
-    def _renew_parser(self) -> None:
-        self.parser = httptools.HttpRequestParser(self)
-        # As uvicorn does it, for what a client sends behind a request that said "Connection: close".
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    def _go_on_behind(self) -> None:
+        """What comes behind the body is another request's, or nobody's if the connection is to be closed."""
+        self.parser = None
+        if self.cycle.keep_alive:
+            self.parser = httptools.HttpRequestParser(self)
+            # As uvicorn does it, for what a client sends behind a request that said "Connection: close".
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
 
 async def _receive(protocol: ref[PullingProtocol], cycle: ref[Any]) -> Any:
@@ -224,6 +232,7 @@ _AMONG_OTHERS: tuple[tuple[type, str, set[str]], ...] = (
     (_P, "on_response_complete", {"flow", "resume_reading"}),
     (_P, "connection_lost", {"cycle", "disconnected", "message_event"}),
     (_C, "run_asgi", {"receive"}),
+    (_C, "send", {"close", "keep_alive", "on_response", "response_complete"}),
 )
 _EITHER_WAY = {"bytes", "bytearray"}  # in which a cycle keeps what came
 

@@ -163,7 +163,7 @@ class Serving:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Serving]]:
-    threads: list[tuple[uvicorn.Server, threading.Thread]] = []
+    threads: list[tuple[uvicorn.Server, threading.Thread, App]] = []
 
     def serve(protocol: Any = PullingProtocol, loop: str = "uvloop", **options: Any) -> Serving:
         app, begun = App(), threading.Event()
@@ -191,12 +191,13 @@ def serve() -> Iterator[Callable[..., Serving]]:
         server = Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        threads.append((server, thread))
+        threads.append((server, thread, app))
         assert begun.wait(PATIENCE)
         return Serving(app, server, listener.getsockname(), loops[0])
 
     yield serve
-    for server, thread in threads:
+    for server, thread, app in threads:
+        app.gate.set()
         server.should_exit = True
         thread.join(PATIENCE)
         assert not thread.is_alive()
@@ -609,6 +610,27 @@ def test_nothing_is_answered_behind_the_last_request(serve: Callable[..., Servin
     with serving.connect() as client:
         client.sendall(sized("turns", DATA, "Connection: close") + head("all", method="GET"))
         assert read_all(client).count(b"HTTP/1.1 200 OK") == 1
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("protocol", [HttpToolsProtocol, PullingProtocol])
+@pytest.mark.parametrize("behind", [b"nonsense\r\n\r\n", head("all", method="GET"), b"\r\n"])
+def test_what_is_behind_the_last_request_is_not_looked_at(
+    serve: Callable[..., Serving], loop: str, protocol: Any, behind: bytes
+) -> None:
+    """Nor does it reset the connection, as what is unread when that is closed: the answer might be lost."""
+    serving = serve(protocol, loop)
+    with serving.connect() as client:
+        client.sendall(head("wait", "Connection: close", "Content-Length: 1000"))
+        eventually(lambda: serving.protocols and serving.protocols[0].cycle)
+        client.sendall(DATA[:1000] + behind)
+        eventually(lambda: serving.protocols and serving.protocols[0].flow.read_paused)
+        serving.app.gate.set()
+        assert read_all(client) == (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 69\r\nconnection: close\r\n\r\n"
+            + f"1000 {hashlib.sha256(DATA[:1000]).hexdigest()}".encode()
+        )
 
 
 # --- where it cannot be done ----------------------------------------------------------------------
