@@ -195,62 +195,50 @@ def _emptied(cycle: Any) -> dict[str, Any]:
 
 
 _P, _C = HttpToolsProtocol, RequestResponseCycle
-_EXACTLY: tuple[tuple[type, str, set[str]], ...] = (
+_EXACTLY: dict[tuple[type, str], str] = {
     (
         _P,
         "on_body",
-        {
-            *("HIGH_WATER_LIMIT", "_should_upgrade", "body", "cycle", "flow", "len", "message_event"),
-            *("parser", "pause_reading", "response_complete", "set", "should_upgrade"),
-        },
-    ),
-    (
-        _P,
-        "on_message_complete",
-        {
-            *("_should_upgrade", "cycle", "message_event", "more_body", "parser", "response_complete"),
-            *("set", "should_upgrade"),
-        },
-    ),
-    (
-        _C,
-        "receive",
-        {
-            *("body", "clear", "disconnected", "flow", "is_closing", "message_event", "more_body"),
-            *("response_complete", "resume_reading", "transport", "wait", "waiting_for_100_continue"),
-            "write",
-        },
-    ),
-    (FlowControl, "pause_reading", {"_transport", "pause_reading", "read_paused"}),
-    (FlowControl, "resume_reading", {"_transport", "read_paused", "resume_reading"}),
-)
+    ): """HIGH_WATER_LIMIT _should_upgrade body cycle flow len message_event parser pause_reading
+        response_complete set should_upgrade""",
+    (_P, "on_message_complete"): """_should_upgrade cycle message_event more_body parser response_complete set
+        should_upgrade""",
+    (_C, "receive"): """body clear disconnected flow is_closing message_event more_body response_complete
+        resume_reading transport wait waiting_for_100_continue write""",
+    (FlowControl, "pause_reading"): "_transport pause_reading read_paused",
+    (FlowControl, "resume_reading"): "_transport read_paused resume_reading",
+}
 """The names that those methods of uvicorn use which are repeated here, or relied upon."""
-_AMONG_OTHERS: tuple[tuple[type, str, set[str]], ...] = (
-    (_P, "__init__", {"HttpRequestParser", "parser"}),
-    (_P, "data_received", {"_unset_keepalive_if_required", "feed_data", "parser"}),
-    (_P, "on_headers_complete", {"RequestResponseCycle", "cycle", "scope", "transport"}),
-    (_P, "on_response_complete", {"flow", "resume_reading"}),
-    (_P, "connection_lost", {"cycle", "disconnected", "message_event"}),
-    (_C, "run_asgi", {"receive"}),
-    (_C, "send", {"close", "keep_alive", "on_response", "response_complete"}),
-)
+_AMONG_OTHERS: dict[tuple[type, str], str] = {
+    (_P, "__init__"): "HttpRequestParser parser",
+    (_P, "data_received"): "_unset_keepalive_if_required feed_data parser",
+    (_P, "on_headers_complete"): "RequestResponseCycle cycle scope transport",
+    (_P, "on_response_complete"): "flow resume_reading",
+    (_P, "connection_lost"): "cycle disconnected message_event parser",
+    (_C, "run_asgi"): "receive",
+    (_C, "send"): "close keep_alive on_response response_complete",
+}
 _EITHER_WAY = {"bytes", "bytearray"}  # in which a cycle keeps what came
 
 
 def unexpected() -> str | None:
-    """What of uvicorn and httptools is not as it is expected here; ``None``: all is as in the releases that
-    this was written for.
+    """What of the system, uvicorn and httptools is not as it is expected here; ``None``: all is as in the
+    releases that this was written for.
     """
-    for owner, name, names in _EXACTLY:
-        if _names(owner, name) - _EITHER_WAY != names:
-            return f"{owner.__name__}.{name}"
-    for owner, name, names in _AMONG_OTHERS:
-        if not names <= _names(owner, name):
-            return f"{owner.__name__}.{name}"
+    for (owner, name), names in _EXACTLY.items():
+        if _names(owner, name) - _EITHER_WAY != set(names.split()):
+            return f"{owner.__name__}.{name} is not as it is known here"
+    for (owner, name), names in _AMONG_OTHERS.items():
+        if not _names(owner, name).issuperset(names.split()):
+            return f"{owner.__name__}.{name} is not as it is known here"
     if not hasattr(httptools.HttpRequestParser, "set_dangerous_leniencies"):
-        return "HttpRequestParser"
+        return "httptools is older than 0.6.3"
+    if os.name != "posix":
+        return "sockets cannot be read that way on this system"
     return None
 
 
 def _names(owner: type, name: str) -> set[str]:
-    return set(getattr(getattr(owner, name, None), "__code__", _names.__code__).co_names)
+    """The names that a method uses; none if there is no such method, or it is not written in Python."""
+    code = getattr(getattr(owner, name, None), "__code__", None)
+    return set() if code is None else set(code.co_names)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from importlib.util import find_spec
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -21,16 +19,13 @@ __all__ = ["Protocol"]
 
 
 def _chosen() -> type[asyncio.Protocol]:
-    if find_spec("httptools") is None:
-        reason: str | None = "httptools is not installed"
-    elif os.name != "posix":
-        reason = "sockets cannot be read that way on this system"
+    try:
+        from litestar_tus._pulling import PullingProtocol, unexpected  # noqa: PLC0415 - it may not be possible
+    except ImportError as error:
+        reason: str | None = str(error)
     else:
-        from litestar_tus._pulling import PullingProtocol, unexpected  # noqa: PLC0415 - it may not be there
-
-        if (found := unexpected()) is None:
+        if (reason := unexpected()) is None:
             return PullingProtocol
-        reason = f"{found} is not as it is known here"
     logging.getLogger("litestar_tus").warning("Large bodies are read in uvicorn's own way: %s", reason)
     return AutoHTTPProtocol
 

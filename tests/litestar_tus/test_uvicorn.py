@@ -22,7 +22,7 @@ import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http import flow_control, httptools_impl
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -675,14 +675,17 @@ def test_an_unknown_uvicorn_is_left_as_it_is(
         lambda patch: patch.setitem(sys.modules, "httptools", None),
         lambda patch: patch.setattr(os, "name", "nt"),
         lambda patch: patch.setattr(_pulling.httptools, "HttpRequestParser", object),
+        lambda patch: patch.delattr(flow_control, "HIGH_WATER_LIMIT"),
+        lambda patch: patch.setitem(sys.modules, "uvicorn.protocols.http.flow_control", None),
     ],
-    ids=["no httptools", "another system", "an old httptools"],
+    ids=["no httptools", "another system", "an old httptools", "a name of uvicorn", "a module of uvicorn"],
 )
 def test_so_is_one_that_lacks_something(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: Callable[[Any], None]
 ) -> None:
     with monkeypatch.context() as patch:
         missing(patch)
+        patch.delitem(sys.modules, "litestar_tus._pulling")
         chosen = litestar_tus.uvicorn._chosen()
 
     assert chosen is AutoHTTPProtocol
