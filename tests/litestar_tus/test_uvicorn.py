@@ -102,6 +102,12 @@ class App:
         await asyncio.get_running_loop().run_in_executor(None, self.gate.wait)
         return await self.do_pair(receive)
 
+    async def do_hold(self, receive: Any) -> bytes:
+        """Be busy once the body is there."""
+        said = await self.do_slow(receive)
+        await asyncio.get_running_loop().run_in_executor(None, self.gate.wait)
+        return said
+
     async def do_one(self, receive: Any) -> bytes:
         await receive()
         return b"one"
@@ -561,6 +567,37 @@ def test_what_nobody_had_asked_for_is_given_out_after_a_loss(
     eventually(lambda: serving.app.seen)
 
     assert serving.app.seen == {"/wait": (DATA[:1000], "lost")}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loss_is_noticed_while_the_application_is_busy_with_the_body(
+    serve: Callable[..., Serving], loop: str, pulls: list[int]
+) -> None:
+    serving = serve(loop=loop)
+    body = DATA * 4
+    with serving.connect() as client:
+        client.sendall(sized("hold", body))
+        eventually(lambda: serving.app.seen)
+    eventually(lambda: not serving.protocols)
+
+    assert serving.app.seen == {"/hold": (body, "end")}
+    assert any(pulls)
+
+
+@pytest.mark.usefixtures("small_limits")
+@pytest.mark.parametrize("protocol", [HttpToolsProtocol, PullingProtocol])
+def test_a_client_that_still_sends_a_body_already_answered_is_not_idle(
+    serve: Callable[..., Serving], protocol: Any
+) -> None:
+    serving = serve(protocol, timeout_keep_alive=1)
+    with serving.connect() as client:
+        client.sendall(head("one", "Content-Length: 1000") + DATA[:300])
+        assert read_answer(client).endswith(b"one")
+        for start in range(300, 1000, 100):
+            client.sendall(DATA[start : start + 100])
+            time.sleep(0.2)
+        client.sendall(sized("all", DATA[:1000]))
+        assert read_answer(client).endswith(hashlib.sha256(DATA[:1000]).hexdigest().encode())
 
 
 # --- what is not pulled ---------------------------------------------------------------------------
