@@ -53,6 +53,8 @@ class PullingProtocol(HttpToolsProtocol):
     parser: Any
     _left = 0
     """How many bytes of a large body are to come. While there are any, the parser is not asked."""
+    _last = False
+    """Whether that body's request is the last of its connection: what is behind it is nobody's."""
     _bodies: ClassVar[set[PullingProtocol]] = set()
     """Those to whom more of a large body is to come."""
 
@@ -64,6 +66,7 @@ class PullingProtocol(HttpToolsProtocol):
             length = _length(self.headers)
         if length >= LARGE and type(self.transport).__module__ in _LOOPS:
             self._left = length
+            self._last = not self.parser.should_keep_alive()
             self._bodies.add(self)
             cycle: Any = self.cycle  # its class has this as a method, and there is no other way in
             cycle.receive = partial(_receive, ref(self), ref(cycle))
@@ -137,10 +140,8 @@ class PullingProtocol(HttpToolsProtocol):
         """What is there of the body; nothing at its end, or if the connection is lost: the loop will see."""
         descriptor: int = self.transport.get_extra_info("socket").fileno()
         size = _share(len(self._bodies))
-        if self.cycle.keep_alive:
+        if not self._last:  # else all is taken: the unread would reset the connection when it is closed
             size = min(size, self._left)
-        # Else nothing that counts can follow. But what is unread when a connection is closed resets it, and
-        # the client may lose the answer.
         try:
             data = os.read(descriptor, size)[: self._left]
         except OSError:
@@ -152,10 +153,9 @@ class PullingProtocol(HttpToolsProtocol):
         return data
 
     def _go_on_behind(self) -> None:
-        """What comes behind the body is another request's, or nobody's if the connection is to be closed."""
-        self.parser = None
-        if self.cycle.keep_alive:
-            self.parser = httptools.HttpRequestParser(self)
+        """Have a parser for what is behind the body; none if that is nobody's."""
+        self.parser = None if self._last else httptools.HttpRequestParser(self)
+        if self.parser is not None:
             # As uvicorn does it, for what a client sends behind a request that said "Connection: close".
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
@@ -216,7 +216,7 @@ _AMONG_OTHERS: dict[tuple[type, str], str] = {
     (_P, "on_response_complete"): "flow resume_reading",
     (_P, "connection_lost"): "cycle disconnected message_event parser",
     (_C, "run_asgi"): "receive",
-    (_C, "send"): "close keep_alive on_response response_complete",
+    (_C, "send"): "close on_response response_complete",
 }
 _EITHER_WAY = {"bytes", "bytearray"}  # in which a cycle keeps what came
 
