@@ -95,9 +95,9 @@ def ministack(directory: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def seaweedfs(directory: Path, ports: Sequence[int] = ()) -> Iterator[Server]:
+def seaweedfs(directory: Path, ports: Sequence[int] = (), *, volume_mib: int = 128) -> Iterator[Server]:
     """A distributed store, all of its servers in one process. With the directory and the five ports of an
-    earlier one, it is that one, started again.
+    earlier one, it is that one, started again. When a volume is full, it takes a second to make others.
     """
     rights = {
         "name": "tests",
@@ -116,6 +116,7 @@ def seaweedfs(directory: Path, ports: Sequence[int] = ()) -> Iterator[Server]:
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         "-master.telemetry=false",
+        f"-master.volumeSizeLimitMB={volume_mib}",
         f"-s3.config={config}",
         f"-s3.port={s3}",
         f"-filer.port={filer}",
