@@ -205,10 +205,11 @@ class _Pieces:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def read(self, size: int | None = -1) -> bytes:
-        """What is left of the piece that the position is in, as far as it can be sent at once; without a
-        size, all that is left. Unlike a file's, it may be more than ``size``: urllib3 asks for 16 KiB each
-        time, and each time takes the interpreter's lock back from the event loop, where the bytes come from.
+    def read(self, size: int | None = -1) -> bytes | memoryview:
+        """What is left of the piece that the position is in, as far as it can be sent at once, without a
+        copy; without a size, all that is left. Unlike a file's, it may be more than ``size``: urllib3 asks
+        for 16 KiB each time, and each time takes the interpreter's lock back from the event loop, where the
+        bytes come from.
         """
         if size is None or size < 0:
             return b"".join(iter(partial(self.read, 1), b""))
@@ -216,8 +217,7 @@ class _Pieces:
             return b""
         index = bisect_right(self._starts, self._position) - 1
         start = self._position - self._starts[index]
-        piece = self._pieces[index]
-        data = piece if start == 0 and len(piece) <= _AT_ONCE else piece[start : start + _AT_ONCE]
+        data = memoryview(self._pieces[index])[start : start + _AT_ONCE]
         self._position += len(data)
         return data
 
