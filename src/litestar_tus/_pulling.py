@@ -5,11 +5,11 @@ from there into bytes, through the parser into other bytes, into a bytearray and
 a time (uvloop); and for each of these pieces reading is paused and resumed, and a task woken.
 
 Here the parser sees the head of a request and what came with it. From there to the end of the body, which is
-known from Content-Length, nothing has to be parsed, and there are two ways to go. As long as the application
-waits for the client, the loop calls as before. Once the client is ahead, reading is paused, as uvicorn does
-it (``FlowControl``); but then it stays paused, and ``receive`` takes the next bytes from the socket, up to
-half a mebibyte, straight into the ``bytes`` that it gives out. When none are there, reading is resumed, and
-the loop calls again. So one of the two reads at a time, and what is behind the body is left to the parser.
+known from Content-Length, nothing has to be parsed, and there are two ways to go. At first, and whenever the
+client is ahead, reading is paused, as uvicorn does it (``FlowControl``); but it stays paused, and ``receive``
+takes the next bytes from the socket, up to half a mebibyte, straight into the ``bytes`` that it gives out.
+When none are there, the application waits for the client: reading is resumed, and the loop calls as before.
+So one of the two reads at a time, and what is behind the body is left to the parser.
 That is a new one, since the old one still waits for a body that it has not seen. Behind the last request of
 a connection, where the old one would ignore all, there is none.
 
@@ -19,8 +19,11 @@ The rest is uvicorn's. What is used of its inside is looked at first (``unexpect
 from __future__ import annotations
 
 import os
+import sys
 from asyncio import sleep
+from fcntl import ioctl
 from functools import partial
+from termios import FIONREAD
 from typing import Any, ClassVar
 from weakref import ref
 
@@ -70,6 +73,7 @@ class PullingProtocol(HttpToolsProtocol):
             self._bodies.add(self)
             cycle: Any = self.cycle  # its class has this as a method, and there is no other way in
             cycle.receive = partial(_receive, ref(self), ref(cycle))
+            self.flow.pause_reading()  # so that the first piece is no larger than the others
 
     def on_body(self, body: bytes) -> None:
         """Bytes of a body came with its head."""
@@ -143,7 +147,8 @@ class PullingProtocol(HttpToolsProtocol):
         if not self._last:  # else all is taken: the unread would reset the connection when it is closed
             size = min(size, self._left)
         try:
-            data = os.read(descriptor, size)[: self._left]
+            size = _even(min(size, _there(descriptor)))
+            data = os.read(descriptor, size)[: self._left] if size else b""
         except OSError:
             return b""
         self._count(data)
@@ -168,6 +173,16 @@ async def _receive(protocol: ref[PullingProtocol], cycle: ref[Any]) -> Any:
     if connection is None or request is None:
         return {"type": "http.disconnect"}
     return await connection.receive(request)
+
+
+def _there(descriptor: int) -> int:
+    """How many bytes a socket has."""
+    return int.from_bytes(ioctl(descriptor, FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _even(size: int) -> int:
+    """As many of the bytes as leave no odd holes in the heap, which pieces of other sizes would not fill."""
+    return size - size % _LEAST or size
 
 
 def _share(bodies: int) -> int:
@@ -196,15 +211,17 @@ def _emptied(cycle: Any) -> dict[str, Any]:
 
 _P, _C = HttpToolsProtocol, RequestResponseCycle
 _EXACTLY: dict[tuple[type, str], str] = {
-    (
-        _P,
-        "on_body",
-    ): """HIGH_WATER_LIMIT _should_upgrade body cycle flow len message_event parser pause_reading
-        response_complete set should_upgrade""",
-    (_P, "on_message_complete"): """_should_upgrade cycle message_event more_body parser response_complete set
-        should_upgrade""",
-    (_C, "receive"): """body clear disconnected flow is_closing message_event more_body response_complete
-        resume_reading transport wait waiting_for_100_continue write""",
+    (_P, "on_body"): """
+        HIGH_WATER_LIMIT _should_upgrade body cycle flow len message_event parser pause_reading
+        response_complete set should_upgrade
+    """,
+    (_P, "on_message_complete"): """
+        _should_upgrade cycle message_event more_body parser response_complete set should_upgrade
+    """,
+    (_C, "receive"): """
+        body clear disconnected flow is_closing message_event more_body response_complete
+        resume_reading transport wait waiting_for_100_continue write
+    """,
     (FlowControl, "pause_reading"): "_transport pause_reading read_paused",
     (FlowControl, "resume_reading"): "_transport read_paused resume_reading",
 }
@@ -222,8 +239,8 @@ _EITHER_WAY = {"bytes", "bytearray"}  # in which a cycle keeps what came
 
 
 def unexpected() -> str | None:
-    """What of the system, uvicorn and httptools is not as it is expected here; ``None``: all is as in the
-    releases that this was written for.
+    """What of uvicorn and httptools is not as it is expected here; ``None``: all is as in the releases that
+    this was written for.
     """
     for (owner, name), names in _EXACTLY.items():
         if _names(owner, name) - _EITHER_WAY != set(names.split()):
@@ -233,8 +250,6 @@ def unexpected() -> str | None:
             return f"{owner.__name__}.{name} is not as it is known here"
     if not hasattr(httptools.HttpRequestParser, "set_dangerous_leniencies"):
         return "httptools is older than 0.6.3"
-    if os.name != "posix":
-        return "sockets cannot be read that way on this system"
     return None
 
 
