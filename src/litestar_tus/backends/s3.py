@@ -84,7 +84,8 @@ class S3StorageBackend(S3Storage):
     :param part_size: in bytes, 5 MiB at least; larger for uploads that would not fit into 8,000 parts, and
         smaller (but 5 MiB at least) for those that come in chunks, which are to end with a part.
     :param parts_at_a_time: how many parts of one upload may be on their way.
-    :param memory: how many bytes all uploads of the process together may hold; ``part_size`` at least.
+    :param memory: how many bytes all uploads of the process together may take, ``part_size`` at least. They
+        hold seven eighths of it: the heap loses some between pieces of all sizes.
     :param object_key: the key of an upload's object, asked for when the upload is created. Whatever is there
         is replaced.
     :param object_options: what the object is put with, as arguments of ``put_object``: ``ContentType``,
@@ -126,7 +127,7 @@ class S3StorageBackend(S3Storage):
             key_prefix,
             sizes=Sizes(part=part_size),
             window=parts_at_a_time,
-            memory=memory,
+            memory=max(part_size, memory * 7 // 8),
             object_key=object_key,
             object_options=object_options,
         )
