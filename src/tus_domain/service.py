@@ -195,7 +195,7 @@ class Uploads:
         writes to it at the moment is asked to stop first.
 
         :raises UploadNotFoundError: there is none.
-        :raises UploadGoneError: it was lost; ``sweep`` clears up what is left.
+        :raises UploadGoneError: it was lost, and only the storage knows what is left.
         :raises ContentionError: its writer did not stop in time.
         """
         return await self._remover.remove(upload_id)

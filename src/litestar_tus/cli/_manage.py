@@ -255,7 +255,8 @@ def _named(upload_id: UploadId) -> Generator[None]:
         raise click.ClickException(f"There is no upload {upload_id}.") from None
     except UploadGoneError:
         raise click.ClickException(
-            f"Upload {upload_id} was lost; sweep clears up what is left of it."
+            f"Upload {upload_id} was lost: its record, or what it counts, cannot be read. In a bucket, sweep "
+            "removes what is left of it a week later; from a directory it has to be removed by hand."
         ) from None
     except TusError as error:
         raise click.ClickException(f"Upload {upload_id}: {error}") from None
