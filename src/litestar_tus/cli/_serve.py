@@ -189,7 +189,7 @@ __all__ = ["serve"]
     type=Size(),
     default="256MiB",
     envvar="TUS_S3_MEMORY",
-    help="Bytes that all uploads together may hold in memory.",
+    help="Memory that the bytes of all uploads together may take.",
 )
 @click.pass_context
 def serve(ctx: click.Context, /, **options: Any) -> None:
