@@ -292,7 +292,7 @@ class Finals:
             return
         for upload_id in dict.fromkeys(upload.sources):
             try:
-                await self._remover.consume(upload_id, upload.id)
+                await self._remover.consume(upload_id, upload)
             except UploadNotFoundError:
                 pass
             except TusError as error:

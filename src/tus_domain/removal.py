@@ -40,12 +40,15 @@ class Remover:
             if stored.upload.expired(self._clock.now()):
                 await self.end(stored, (UploadExpired(),))
 
-    async def consume(self, upload_id: UploadId, by: UploadId) -> None:
-        """Remove a partial upload whose bytes the final upload ``by`` has, if it still is there."""
+    async def consume(self, upload_id: UploadId, by: Upload) -> None:
+        """Remove a partial upload whose bytes the final upload ``by`` has, if it still is there. What is
+        younger than ``by``, or no complete partial upload, is another one that has its id by now.
+        """
         async with self._locks.hold(upload_id):
             stored = await self._storage.load(upload_id)
-            if stored.upload.partial and stored.upload.complete:  # else another upload has its id by now
-                await self.end(stored, (UploadConsumed(by),))
+            upload = stored.upload
+            if upload.partial and upload.complete and upload.created_at <= by.created_at:
+                await self.end(stored, (UploadConsumed(by.id),))
 
     async def end(self, stored: Stored, events: tuple[Event, ...]) -> Upload:
         """Free the bytes of an upload whose lock is held, because of ``events``."""

@@ -1008,6 +1008,20 @@ async def test_an_upload_that_has_the_id_of_a_source_by_now_stays(command: dict[
     assert rig.events == []
 
 
+async def test_parts_that_came_after_the_final_upload_was_made_stay() -> None:
+    """Their bytes are in nothing: the application has given the ids again."""
+    rig = await a_rig(remove_partials=True)
+    final = await make(rig)
+    rig.clock.advance(timedelta(seconds=1))
+    await part(rig, "a", b"new")
+    await part(rig, "b", b"NEW")
+
+    assert await make(rig) == final
+
+    assert set(await rig.ids()) == {A, B, FINAL_ID}
+    assert (await rig.content(A), await rig.content(B)) == (b"new", b"NEW")
+
+
 async def test_a_source_that_cannot_be_removed_stays(caplog: pytest.LogCaptureFixture) -> None:
     """The same creation again tries again."""
     rig = await a_rig(remove_partials=True)
