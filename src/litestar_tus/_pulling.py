@@ -45,7 +45,7 @@ _TOGETHER = 8 * 1024 * 1024
 hands, for memory or for a store, holds it for long.
 """
 
-_METHODS = frozenset({"PATCH", "POST", "PUT"})
+_METHODS = frozenset({b"PATCH", b"POST", b"PUT"})
 # Theirs is known: what they have is in the kernel, and once paused they do not read.
 _LOOPS = frozenset({"asyncio.selector_events", "uvloop.loop"})
 
@@ -63,17 +63,26 @@ class PullingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request begins."""
+        if length := self._large():
+            # So that the first piece is no larger than the others. Before the application has its first step,
+            # which tasks that are eager let it have at once.
+            self.flow.pause_reading()
         super().on_headers_complete()
-        length = 0
-        if self.scope["method"] in _METHODS and self.scheme == "http" and not self.parser.should_upgrade():
-            length = _length(self.headers)
-        if length >= LARGE and type(self.transport).__module__ in _LOOPS:
+        if length:
             self._left = length
             self._last = not self.parser.should_keep_alive()
             self._bodies.add(self)
             cycle: Any = self.cycle  # its class has this as a method, and there is no other way in
             cycle.receive = partial(_receive, ref(self), ref(cycle))
-            self.flow.pause_reading()  # so that the first piece is no larger than the others
+
+    def _large(self) -> int:
+        """The length of the body, if it is one to be pulled; else 0."""
+        if type(self.transport).__module__ not in _LOOPS or self.scheme != "http":
+            return 0
+        if self.parser.get_method() not in _METHODS or self.parser.should_upgrade():
+            return 0
+        length = _length(self.headers)
+        return length if length >= LARGE else 0
 
     def on_body(self, body: bytes) -> None:
         """Bytes of a body came with its head."""
@@ -229,7 +238,7 @@ _EXACTLY: dict[tuple[type, str], str] = {
 _AMONG_OTHERS: dict[tuple[type, str], str] = {
     (_P, "__init__"): "HttpRequestParser parser",
     (_P, "data_received"): "_unset_keepalive_if_required feed_data parser",
-    (_P, "on_headers_complete"): "RequestResponseCycle cycle scope transport",
+    (_P, "on_headers_complete"): "RequestResponseCycle cycle get_method headers transport",
     (_P, "on_response_complete"): "flow resume_reading",
     (_P, "connection_lost"): "cycle disconnected message_event parser",
     (_C, "run_asgi"): "receive",

@@ -370,6 +370,28 @@ def test_a_large_body_arrives_as_it_was_sent(
     assert sum(pulls) > len(body) / 2
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_reading_is_paused_before_the_application_has_its_first_step(
+    serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch, loop: str
+) -> None:
+    """Which is at once where tasks are eager. If it were paused after that, nobody would resume it."""
+    paused: list[bool] = []
+    begin = HttpToolsProtocol.on_headers_complete
+
+    def on_headers_complete(self: Any) -> None:
+        paused.append(self.flow.read_paused)
+        begin(self)
+
+    monkeypatch.setattr(HttpToolsProtocol, "on_headers_complete", on_headers_complete)
+    serving = serve(loop=loop)
+    with serving.connect() as client:
+        for body in (DATA[:1000], DATA * 4):
+            client.sendall(sized("all", body))
+            assert read_answer(client).endswith(hashlib.sha256(body).hexdigest().encode())
+
+    assert paused == [False, True]
+
+
 def test_a_client_is_slowed_down_to_the_application(serve: Callable[..., Serving]) -> None:
     serving = serve()
     body = DATA * 32
