@@ -55,6 +55,7 @@ class Spool:
         self._file: FileIO | None = None
         self._spilled = 0  # bytes in the file that count
         self._gathered = bytearray()  # those that follow them
+        self._failed: StorageError | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,11 +72,18 @@ class Spool:
     async def write(self, data: bytes, /) -> None:
         """Take the next bytes.
 
-        :raises StorageError: they do not fit into the file. ``commit`` keeps what came before.
+        :raises StorageError: they do not fit into the file, or did not before: what follows bytes that are
+            missing has no place. ``commit`` keeps what came before.
         """
+        if self._failed is not None:
+            raise self._failed
         self._gathered += data
         if len(self._gathered) >= _PIECE:
-            await self._threads.run(self._spill)
+            try:
+                await self._threads.run(self._spill)
+            except StorageError as error:
+                self._failed = error
+                raise
 
     async def discard(self) -> None:
         """Abandon what was written since the last commit."""
@@ -123,6 +131,7 @@ class Spool:
     def _empty(self) -> None:
         self._spilled = 0  # what is in the file is written over
         self._gathered.clear()
+        self._failed = None
 
 
 @contextmanager

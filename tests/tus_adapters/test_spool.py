@@ -177,6 +177,8 @@ async def test_what_does_not_fit_is_refused_and_what_came_before_it_is_kept(
         await staging.write(content(300 * KIB, 1))
         with pytest.raises(StorageError) as failure:
             await staging.write(content(300 * KIB, 2))
+        with pytest.raises(StorageError):  # what follows what is missing has no place
+            await staging.write(content(1, 3))
         stored = await staging.commit(as_kept(UPLOAD))
 
     assert type(failure.value) is expected
