@@ -14,7 +14,18 @@ import pytest
 from tests.tus_adapters import layouts
 from tests.tus_adapters.disks import DoomedDisk, UnsyncedDisk
 from tests.tus_adapters.layouts import all_files
-from tus_adapters.files import DirectoriesUnfitError, Disk, Durability, FileLocks, FileStorage, Layout
+from tus_adapters.clock import ManualClock, SystemClock
+from tus_adapters.files import (
+    DirectoriesUnfitError,
+    Disk,
+    Durability,
+    FileLocks,
+    FileStorage,
+    Layout,
+    _hold,
+    _strays,
+)
+from tus_adapters.files._writer import Writer
 from tus_adapters.testing import Crash
 from tus_adapters.testing.steps import add, an_upload, as_complete, content, find, finish, put, read, scanned
 from tus_domain import Concatenation, Phase, Stored, Upload, UploadId
@@ -31,6 +42,25 @@ pytestmark = pytest.mark.anyio
 
 def named_by(name: Any) -> Callable[[Upload], Any]:
     return lambda _: name
+
+
+def writer_of(storage: FileStorage, upload: Upload) -> Writer:
+    """Somebody who writes a new upload, step by step."""
+    return Writer(storage._store, upload.id, None, sync_every=1 << 20)
+
+
+def stopped_before_it_locks(
+    monkeypatch: pytest.MonkeyPatch, module: Any, meanwhile: Callable[[], None]
+) -> None:
+    """Whoever of that module opens a file next comes to lock it when something else has happened."""
+    lock = module.lock_at_once
+
+    def late(*arguments: Any) -> Any:
+        monkeypatch.setattr(module, "lock_at_once", lock)
+        meanwhile()
+        return lock(*arguments)
+
+    monkeypatch.setattr(module, "lock_at_once", late)
 
 
 def finishing(root: Path, name: Any = "report.pdf", disk: Disk | None = None) -> FileStorage:
@@ -524,7 +554,7 @@ async def test_a_flat_directory_may_become_a_sharded_one_and_not_the_other_way(t
 async def test_records_have_to_be_moved_by_hand(tmp_path: Path) -> None:
     stored = await whole(FileStorage(layouts.flat(tmp_path)))
     apart = FileStorage(layouts.apart(tmp_path))
-    with pytest.raises(DirectoriesUnfitError, match=r"Move the files \*\.info, \*\.finals, .* there"):
+    with pytest.raises(DirectoriesUnfitError, match=r"Move the files \*\.info, \*\.finals .* there"):
         await apart.check()
 
     (tmp_path / "records").mkdir()
@@ -556,3 +586,66 @@ async def test_directories_that_are_one_in_truth(tmp_path: Path) -> None:
     (tmp_path / "finished").symlink_to(tmp_path / "uploads" / "below")
     with pytest.raises(DirectoriesUnfitError, match="none of which is, or lies in, another"):
         await finishing(tmp_path).check()
+
+
+# --- races that need a process which stands still ---------------------------------------------------
+
+
+async def test_who_loses_a_race_against_a_finished_upload_leaves_nothing_in_its_place(tmp_path: Path) -> None:
+    upload, winner = an_upload(id=UploadId("raced"), length=4), finishing(tmp_path)
+
+    class Late(Disk):
+        beaten = False
+
+        def open_or_create(self, path: str) -> int:
+            if not self.beaten:
+                self.beaten = True
+                writer_of(winner, upload).commit([b"data"], as_complete(upload))
+            return super().open_or_create(path)
+
+    with pytest.raises(UploadExistsError):
+        await put(finishing(tmp_path, disk=Late()), upload, b"lost")
+
+    assert await read(winner, await find(winner, upload.id)) == b"data"
+    assert await winner.locate(upload.id) == tmp_path / "finished" / "report.pdf"
+
+
+async def test_who_loses_a_race_does_not_write_over_a_file_that_the_application_has_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, storage = an_upload(id=UploadId("again"), length=4), finishing(tmp_path)
+    first, second = writer_of(storage, upload), writer_of(storage, upload)
+    first.write([b"da"])
+
+    def meanwhile() -> None:
+        stored = first.commit([b"ta"], as_complete(upload))
+        (tmp_path / "finished" / "report.pdf").rename(tmp_path / "taken")
+        storage._delete(stored)
+
+    stopped_before_it_locks(monkeypatch, _hold, meanwhile)
+    second.write([b"second"])
+
+    assert isinstance(second.failed, UploadExistsError)
+    assert (tmp_path / "taken").read_bytes() == b"data"
+
+
+async def test_who_clears_up_does_not_remove_what_has_the_name_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, storage = an_upload(id=UploadId("again"), length=4), finishing(tmp_path)
+    first, second = writer_of(storage, upload), writer_of(storage, upload)
+    first.write([b"da"])
+    (tmp_path / "uploads" / "again.0123456789abcdef.begun").touch()  # of a creator that has died
+
+    def meanwhile() -> None:
+        stored = first.commit([b"ta"], as_complete(upload))
+        (tmp_path / "finished" / "report.pdf").rename(tmp_path / "taken")
+        storage._delete(stored)
+        second.write([b"mo"])
+
+    stopped_before_it_locks(monkeypatch, _strays, meanwhile)
+    clock = ManualClock(SystemClock().now() + timedelta(hours=2))
+    await scanned(FileStorage(storage._store.layout, clock=clock))
+    second.commit([b"re"], as_complete(upload))
+
+    assert await read(storage, await find(storage, upload.id)) == b"more"

@@ -39,8 +39,8 @@ def check(layout: Layout) -> None:
         if layout.records_apart is not None and _has_records(layout.data):
             raise DirectoriesUnfitError(
                 f"There are records among the bytes in {layout.data}, and the settings have them in"
-                f" {layout.records}. Move the files *.info, *.finals, *.gone and *.begun there while no"
-                " server runs."
+                f" {layout.records}. Move the files *.info, *.finals and *.begun there, and remove *.gone,"
+                " while no server runs."
             )
         if layout.finished is not None:
             _try_to_move(layout.data, layout.finished)

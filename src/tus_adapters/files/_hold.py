@@ -20,7 +20,7 @@ from attrs import define, field
 
 from tus_adapters.files._disk import Disk, after
 from tus_adapters.files._layout import Place
-from tus_adapters.files._opening import lock_at_once, open_existing, open_locked
+from tus_adapters.files._opening import is_there, lock_at_once, open_existing, open_locked
 from tus_adapters.files._records import FileRecord, Finished, Placement
 from tus_adapters.files._store import Store
 from tus_adapters.records import new_birth
@@ -58,13 +58,13 @@ class Hold:
         :raises UploadExistsError: the id is taken.
         """
         # Looked at before the file is made: an application may have moved the one of a complete upload away.
-        if _taken(place):
+        if is_there(place.record):
             raise UploadExistsError
         birth = new_birth()
         sign = place.begun(birth)
         opened = _open_or_create(store.disk, sign)
         try:
-            descriptor = _new_file(store.disk, place)
+            descriptor = _new_file(store, place)
             return cls(store, place, descriptor, birth=birth, fresh_record=sign, fresh_opened=opened)
         except BaseException:
             try:
@@ -170,18 +170,20 @@ class Hold:
                     self.store.disk.close(other)
 
 
-def _taken(place: Place) -> bool:
-    return os.access(place.record, os.F_OK)
-
-
-def _new_file(disk: Disk, place: Place) -> int:
+def _new_file(store: Store, place: Place) -> int:
     """The file of a new upload, empty and locked."""
+    disk = store.disk
     descriptor = _open_or_create(disk, place.data)
     try:
         # A file without a record is the stray of a process that died: its name is free, its bytes are
         # nobody's.
-        status = lock_at_once(descriptor)
-        if status is None or _taken(place):
+        status = lock_at_once(descriptor, place.data)
+        if status is None:
+            raise UploadExistsError
+        if is_there(place.record):
+            # Somebody was faster. If that one's file has its last name, the first one is ours.
+            if status.st_size == 0 and store.has_bytes(place):
+                disk.unlink(place.data)
             raise UploadExistsError
         _trim(disk, descriptor, status, 0)
     except BaseException:

@@ -74,6 +74,14 @@ class Store:
         self._insist_on_bytes(place, record)
         return record
 
+    def has_bytes(self, place: Place) -> bool:
+        """Whether this is a complete upload that is not empty."""
+        try:
+            upload = self.load(place).upload
+        except (UploadNotFoundError, UploadGoneError):
+            return False
+        return upload.complete and upload.offset > 0
+
     def load_stored(self, upload_id: UploadId) -> Stored:
         """The upload, and whether its lock is there. In this order: a lock that is gone has left its
         record behind.
@@ -102,9 +110,14 @@ class Store:
         ``opened``. Durably: not before the name of what it counts is durable; its own name is when
         ``sync_names`` has returned.
         """
-        if durably and place.apart:
-            self.sync_directory(place.data_directory)
-        content = _records.dump(record)
+        try:
+            content = _records.dump(record)
+            if durably and place.apart:
+                self.sync_directory(place.data_directory)
+        except BaseException:
+            if opened is not None:
+                self.disk.close(opened)
+            raise
         self.disk.replace_content(fresh, content, durably=durably, opened=opened)
         try:
             self.disk.rename(fresh, place.record)

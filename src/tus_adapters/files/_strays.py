@@ -30,7 +30,7 @@ from tus_adapters.files import _records
 from tus_adapters.files._disk import Disk
 from tus_adapters.files._failures import storage_errors
 from tus_adapters.files._layout import Place
-from tus_adapters.files._opening import lock_at_once, open_existing, read_whole
+from tus_adapters.files._opening import is_there, lock_at_once, open_existing, read_whole
 from tus_adapters.files._records import BEGINNING
 from tus_adapters.records import RecordUnreadableError
 from tus_domain import Clock, UploadId
@@ -113,26 +113,23 @@ class Strays:
         :param before: whatever was changed later, in nanoseconds, is somebody else's.
         :returns: whether that is done; not while somebody has it locked.
         """
-        if _is_recorded(place):
+        if is_there(place.record):
             return True
         descriptor = _open_regular(place.data, before)
         if descriptor is None:
-            self.disk.unlink(place.waiting)
+            if not is_there(place.record):
+                self.disk.unlink(place.waiting)
             return True
         try:
-            if (status := lock_at_once(descriptor)) is None:
+            if (status := lock_at_once(descriptor, place.data)) is None:
                 return False
-            if not _is_recorded(place):
+            if not is_there(place.record):
                 self.disk.unlink(place.waiting)
                 self.disk.unlink(place.data)
                 _log.info("stray removed", extra={"upload_id": place.upload_id, "size": status.st_size})
         finally:
             self.disk.close(descriptor)
         return True
-
-
-def _is_recorded(place: Place) -> bool:
-    return os.access(place.record, os.F_OK)
 
 
 def _is_tombstone(place: Place) -> bool:
