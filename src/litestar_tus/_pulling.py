@@ -238,7 +238,8 @@ _EXACTLY: dict[tuple[type, str], str] = {
 _AMONG_OTHERS: dict[tuple[type, str], str] = {
     (_P, "__init__"): "HttpRequestParser parser",
     (_P, "data_received"): "_unset_keepalive_if_required feed_data parser",
-    (_P, "on_headers_complete"): "RequestResponseCycle cycle get_method headers transport",
+    (_P, "on_message_begin"): "headers scheme",
+    (_P, "on_headers_complete"): "RequestResponseCycle cycle get_method transport",
     (_P, "on_response_complete"): "flow resume_reading",
     (_P, "connection_lost"): "cycle disconnected message_event parser",
     (_C, "run_asgi"): "receive",
