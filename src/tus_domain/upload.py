@@ -203,9 +203,13 @@ class Upload:
                 return self._with(announce_by=until)
             case UploadAnnounced():
                 return self._with(announce_by=None)
-            case UploadFinalising() | UploadCompleted():
-                return self._with(phase=phase)
-            case UploadTerminated() | UploadExpired() | UploadConsumed():
+            case (
+                UploadFinalising()
+                | UploadCompleted()
+                | UploadTerminated()
+                | UploadExpired()
+                | UploadConsumed()
+            ):
                 return self._with(phase=phase)
             case _:
                 raise MisuseError(f"{event} cannot follow {self}")

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from weakref import ref
 
@@ -368,6 +369,32 @@ def test_a_large_body_arrives_as_it_was_sent(
             assert read_answer(client).endswith(hashlib.sha256().hexdigest().encode())
 
     assert sum(pulls) > len(body) / 2
+
+
+@pytest.mark.parametrize(
+    ("there", "bodies", "pulled"),
+    [
+        (2 * MIB, 1, 512 * 1024),
+        (2 * MIB, 64, 128 * 1024),
+        (2 * MIB, 100, 64 * 1024),  # what is a hundredth, in whole pieces of 64 KiB
+        (2 * MIB, 1000, 64 * 1024),
+        (200_000, 1, 3 * 64 * 1024),
+        (64 * 1024 + 1, 1, 64 * 1024),
+        (1000, 1, 1000),  # and what is less than one of them
+        (0, 1, 0),
+    ],
+)
+def test_how_much_is_pulled_at_a_time(tmp_path: Path, there: int, bodies: int, pulled: int) -> None:
+    (tmp_path / "kernel").write_bytes(bytes(there))
+    with (tmp_path / "kernel").open("rb") as socket:
+        connection = PullingProtocol.__new__(PullingProtocol)
+        connection.transport = SimpleNamespace(get_extra_info=lambda _: socket)
+        connection._left = 10 * MIB
+        connection._bodies = {object() for _ in range(bodies)}
+
+        assert len(connection._pulled()) == pulled
+
+    assert connection._left == 10 * MIB - pulled
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -63,6 +63,13 @@ def stopped_before_it_locks(
     monkeypatch.setattr(module, "lock_at_once", late)
 
 
+def come_and_gone(root: Path, storage: FileStorage, writer: Writer, upload: Upload) -> None:
+    """The upload is completed, the application takes its file, and the upload is deleted."""
+    stored = writer.commit([b"ta"], as_complete(upload))
+    (root / "finished" / "report.pdf").rename(root / "taken")
+    storage._delete(stored)
+
+
 def finishing(root: Path, name: Any = "report.pdf", disk: Disk | None = None) -> FileStorage:
     layout = Layout(root / "uploads", finished=root / "finished", file_name=named_by(name))
     return FileStorage(layout, disk=disk)
@@ -618,9 +625,7 @@ async def test_who_loses_a_race_does_not_write_over_a_file_that_the_application_
     first.write([b"da"])
 
     def meanwhile() -> None:
-        stored = first.commit([b"ta"], as_complete(upload))
-        (tmp_path / "finished" / "report.pdf").rename(tmp_path / "taken")
-        storage._delete(stored)
+        come_and_gone(tmp_path, storage, first, upload)
 
     stopped_before_it_locks(monkeypatch, _hold, meanwhile)
     second.write([b"second"])
@@ -638,9 +643,7 @@ async def test_who_clears_up_does_not_remove_what_has_the_name_by_now(
     (tmp_path / "uploads" / "again.0123456789abcdef.begun").touch()  # of a creator that has died
 
     def meanwhile() -> None:
-        stored = first.commit([b"ta"], as_complete(upload))
-        (tmp_path / "finished" / "report.pdf").rename(tmp_path / "taken")
-        storage._delete(stored)
+        come_and_gone(tmp_path, storage, first, upload)
         second.write([b"mo"])
 
     stopped_before_it_locks(monkeypatch, _strays, meanwhile)
