@@ -154,10 +154,11 @@ class Client:
             raise OverError
         upload.path = answer.headers["location"]
         upload.born = began, time.monotonic()
-        if body is not None and answer.status == 201:
-            upload.sends(len(body.data))
+        if body is not None:
+            upload.sends(body.may_count)
         if not concat.startswith("final"):
-            upload.keeps(int(answer.headers.get("upload-offset", "0")), exactly=upload.sent)
+            exactly = None if answer.status == 408 else upload.sent  # what came of a slow body is kept
+            upload.keeps(int(answer.headers.get("upload-offset", "0")), exactly=exactly)
         upload.told = not deferred
         if answer.status == 201 and upload.told and upload.acknowledged == upload.length:
             upload.completes(began)
