@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,24 @@ def test_a_storage_that_fails_is_told_in_one_line(directory: Path) -> None:
 
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
     assert result.stderr.startswith("Error: ")
+
+
+def test_an_operator_is_told_why_the_storage_has_failed(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients are not, so the error itself does not say it; the one that it came from does."""
+
+    class Refused(FileStorageBackend):
+        async def scan(self) -> AsyncIterator[Stored]:
+            raise StorageError from OSError("no\x1b credentials")
+            yield
+
+    directory.mkdir()
+    monkeypatch.setattr(_place, "FileStorageBackend", Refused)
+
+    result = invoke(main, "list", "--dir", str(directory))
+
+    assert (result.exit_code, result.stderr) == (1, "Error: The storage failed: no? credentials\n")
 
 
 def test_of_several_plugins_one_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

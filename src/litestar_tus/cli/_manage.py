@@ -168,8 +168,9 @@ class _Command:
         """Do it."""
         try:
             anyio.run(partial(self.run, managed, **typed))
-        except StorageError as error:
-            raise click.ClickException(f"The storage failed: {error}") from None
+        except StorageError as error:  # what it came from tells an operator more than clients may hear
+            reason = printable(str(error.__cause__ or error))
+            raise click.ClickException(f"The storage failed: {reason}") from None
 
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
