@@ -20,6 +20,8 @@ import yaml
 from litestar_tus.cli import main as command
 from litestar_tus.server import Settings
 from tests.clients.processes import ROOT, standalone
+from tests.guide.site import command as command_of
+from tests.guide.site import page
 
 DEPLOY = ROOT / "docs" / "deploy"
 SERVE = command.commands["serve"]
@@ -36,10 +38,10 @@ def instruction(name: str) -> str:
     return [value for found, value in instructions() if found == name][-1]
 
 
-def unit() -> ConfigParser:
+def unit(name: str = "litestar-tus.service") -> ConfigParser:
     parser = ConfigParser(interpolation=None, strict=False, delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment, method-assign]
-    parser.read_string((DEPLOY / "litestar-tus.service").read_text(encoding="utf-8"))
+    parser.read_string((DEPLOY / name).read_text(encoding="utf-8"))
     return parser
 
 
@@ -125,6 +127,17 @@ def test_the_unit_starts_the_server() -> None:
     assert set(named) <= VARIABLES
     assert int(service["TimeoutStopSec"]) > Settings(directory=Path()).grace
     assert service["StateDirectory"] in service["Environment"]
+
+
+def test_the_unit_takes_an_application_as_the_page_runs_it() -> None:
+    alone, workers = unit()["Service"], unit("workers.conf")["Service"]
+    line = command_of(page("deployment.md"), "PROMETHEUS_MULTIPROC_DIR=metrics MALLOC_ARENA_MAX=2")
+    _, arenas, name, *words = shlex.split(line)
+
+    assert shlex.split(workers["ExecStart"]) == [str(Path(alone["ExecStart"]).parent / name), *words]
+    directory = f"PROMETHEUS_MULTIPROC_DIR=%t/{workers['RuntimeDirectory']}"
+    assert workers["Environment"].split() == [directory, arenas]
+    assert int(words[words.index("--timeout-graceful-shutdown") + 1]) < int(alone["TimeoutStopSec"])
 
 
 def test_the_unit_is_confined() -> None:

@@ -11,20 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
 from random import Random
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.clients.conftest import _no_proxy, tus_js_client
 from tests.clients.peer import append, append_in_part, ask, create
 from tests.clients.processes import MIB, Client, Server, free_port
-from tests.guide.site import command, page, server
+from tests.guide.site import command, page, required, server
 from tests.nginx.proxy import changed, checked, configuration, proxy
 from tests.tus_adapters.s3.servers import free_ports, running
 
@@ -203,33 +199,51 @@ def test_what_the_bucket_needs_is_printed(directory: Path) -> None:
         assert json.loads(operator(directory, {}, command(PAGE, f"litestar-tus s3 {what}")))
 
 
-def test_nginx_takes_the_page_s_server(tmp_path: Path) -> None:
-    """With a certificate made for it, and the other page's `location` included."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    _self_signed(key, certificate)
-    location = configuration("proxies.md")
-    location = location[location.index("location") : location.rindex("}")]
-    (tmp_path / "uploads.conf").write_text(location)
+def test_the_site_is_reached_over_tls(workers: Server, tmp_path: Path) -> None:
+    """With the page's certificate, its server, and the other page's `location` included."""
+    port = free_port()
+    location = changed(
+        configuration("proxies.md"), ("http://127.0.0.1:8000;", f"http://127.0.0.1:{workers.port};")
+    )
+    (tmp_path / "uploads.location").write_text(location[location.index("location") : location.rindex("}")])
+    files = {"/etc/ssl/": f"{tmp_path}/", "/etc/nginx/uploads.location": f"{tmp_path}/uploads.location"}
 
+    def moved(text: str) -> str:
+        for name, other in files.items():
+            text = text.replace(name, other)
+        return text
+
+    _typed(moved(command(PAGE, "openssl req")))
     site = changed(
-        configuration("deployment.md"),
-        ("listen 443 ssl;", f"listen 127.0.0.1:{free_port()} ssl;"),
-        ("/etc/ssl/uploads.example.com.pem", str(certificate)),
-        ("/etc/ssl/uploads.example.com.key", str(key)),
-        ("/etc/nginx/uploads.conf", str(tmp_path / "uploads.conf")),
+        moved(configuration("deployment.md")), ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
     )
-    checked(tmp_path, site)
+    line = changed(
+        moved(command(PAGE, "curl --cacert")),
+        (":443:127.0.0.1", f":{port}:127.0.0.1"),
+        ("uploads.example.com/", f"uploads.example.com:{port}/"),
+    )
+    running = subprocess.Popen(checked(tmp_path, site))
+    try:
+        answer = _typed(f"{line} --silent --show-error --retry 20 --retry-connrefused --retry-delay 1")
+    finally:
+        running.terminate()
+        running.wait(PATIENCE)
+
+    assert answer.splitlines()[0].split()[1] == "204"
+    assert "tus-version: 1.0.0" in answer.lower()
+    assert f"tus-max-size: {5 * 1024**3}" in answer.lower()
 
 
-def _self_signed(key_file: Path, certificate_file: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "uploads.example.com")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(datetime.now(UTC))
-    certificate = builder.not_valid_after(datetime.now(UTC) + timedelta(days=1)).sign(key, hashes.SHA256())
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+def _typed(line: str) -> str:
+    """What a command of the system prints."""
+    program, *words = shlex.split(line)
+    done = subprocess.run(
+        [required(program, program), *words],
+        env={"NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PATIENCE = 30.0  # seconds for a server to start, and again to stop
 
+KEPT = re.compile(r" > (?P<name>\w+\.\w+)$")  # in a file of the reader's directory
 ASSIGNMENT = re.compile(r"(?P<name>[A-Z_][A-Z0-9_]*)=(?P<value>.*)", re.DOTALL)
 SEPARATORS = frozenset({"&&", ";"})
 
@@ -38,8 +39,10 @@ class BlockError(AssertionError):
 
 
 def run_line(line: str, directory: Path) -> None:
-    """Prove one line of a shell: commands joined by `&&` or `;`, each after assignments of variables."""
-    for words in _commands(line):
+    """Prove one line of a shell: commands joined by `&&` or `;`, each after assignments of variables. What
+    the last one prints may go into a file, which nothing here reads.
+    """
+    for words in _commands(KEPT.sub("", line)):
         variables: dict[str, str] = {}
         while words and (assignment := ASSIGNMENT.fullmatch(words[0])):
             variables[assignment["name"]] = assignment["value"]
@@ -270,12 +273,17 @@ COMMANDS: dict[str, Callable[[Sequence[str], Path, dict[str, str]], None]] = {
 
 # What is written in the documents and not run here, and why.
 NOT_RUN: dict[str, str] = {
+    "aws": "wants an account; tests/litestar_tus/test_s3_cli.py gives a store the rule",
+    "curl": "wants a server to ask; tests/guide runs it",
     "docker": "wants a daemon and a registry; what the Dockerfile does is tried in tests/docs/test_deploy.py",
     "export": "sets variables of the reader's shell; the servers here have their own",
     "install": "writes to the system's directories",
     "kubectl": "wants a cluster; what the manifests say is tried in tests/docs/test_deploy.py",
+    "nginx": "wants the system's configuration; tests/guide and tests/nginx try those of the guide",
     "node": "wants a server to upload to; tests/guide runs it",
     "npm": "fetches from the network; `make` installs the same package for the tests",
+    "openssl": "writes to the system's directories; tests/guide runs it, elsewhere",
+    "opentelemetry-instrument": "wants a collector; tests/litestar_tus/test_server.py tries the option",
     "python3": "makes a virtual environment outside of the project, as `make` does inside",
     "systemctl": "wants systemd; what the unit says is tried in tests/docs/test_deploy.py",
     "weed": "listens on ports of its own choice; tests/guide runs it, on others",
