@@ -138,6 +138,7 @@ def test_the_unit_takes_an_application_as_the_page_runs_it() -> None:
     directory = f"PROMETHEUS_MULTIPROC_DIR=%t/{workers['RuntimeDirectory']}"
     assert workers["Environment"].split() == [directory, arenas]
     assert int(words[words.index("--timeout-graceful-shutdown") + 1]) < int(alone["TimeoutStopSec"])
+    assert workers["Restart"] == "always"  # its exit status is 0 when a worker could not start
 
 
 def test_the_unit_is_confined() -> None:
