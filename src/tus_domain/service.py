@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 
 from attrs import evolve
 
@@ -212,25 +213,30 @@ class Uploads:
                 async with self._recorder.open(self._storage.stage(stored)) as staging:
                     await self._recorder.record(staging, stored.upload, (UploadAnnounced(),))
 
-    async def sweep(self, *, limit: int | None = None) -> Swept:
+    async def sweep(self, *, limit: int | None = None, spare_unannounced: bool = False) -> Swept:
         """Look through all uploads, and do what nobody came to do: remove those that have expired, and
         announce the completions that were not announced in time, since the process that was to do it has
         died. A storage clears up on the way. Harmless if several do it at a time.
 
         :param limit: with how many uploads something is done at the most; ``None``: all that need it.
+        :param spare_unannounced: whether completions that were not announced stay, past their time, also if
+            nobody wants to hear here: those who do may be elsewhere.
         :returns: whether there is more to do; and the uploads that somebody may be announcing at this moment.
             ``find`` them after their ``announce_by``: if they still are there then, that announces them. None
             where nobody wants to hear.
         :raises StorageError: the storage failed. What could be done is done.
         """
-        swept = await sweep(self._storage, self._undone, limit, self._enrolment)
+        undone = partial(self._undone, spare_unannounced=spare_unannounced)
+        swept = await sweep(self._storage, undone, limit, self._enrolment)
         return swept if self._audience.waits else evolve(swept, waiting=())
 
-    def _undone(self, upload: Upload) -> Duty | None:
+    def _undone(self, upload: Upload, *, spare_unannounced: bool) -> Duty | None:
         if self._unheard(upload):
             return self.find
-        ended = upload.expired(self._clock.now()) and not self._audience.awaits(upload)
-        return self._remover.expire if ended else None
+        spared = self._audience.awaits(upload) or (
+            spare_unannounced and upload.complete and upload.announce_by
+        )
+        return None if spared or not upload.expired(self._clock.now()) else self._remover.expire
 
     def stop(self) -> None:
         """Ask every running body to end early, because the process is about to. What came is kept."""

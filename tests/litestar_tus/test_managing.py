@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tests.tus_domain.doubles import Pieces
 from tus_adapters.clock import ManualClock
 from tus_adapters.ids import random_id
 from tus_adapters.locks import MemoryLocks
+from tus_adapters.memory import RecordedEvents
 from tus_domain import (
     AppendBody,
     Concatenation,
@@ -29,6 +30,7 @@ from tus_domain import (
     Policy,
     Storage,
     Stored,
+    Upload,
     UploadId,
     Uploads,
 )
@@ -39,6 +41,15 @@ DAY = timedelta(days=1)
 PARTIAL = Concatenation("partial")
 
 Run = Callable[..., Result]
+
+
+class Listened(RecordedEvents):
+    """Has listeners, who never come to hear anything."""
+
+    def wants_completions(self) -> bool:
+        return True
+
+    async def announce(self, upload: Upload, done: Callable[[], Awaitable[None]], /) -> None: ...
 
 
 def filled(storage: Storage, *, age: timedelta = timedelta()) -> dict[str, UploadId]:
@@ -172,6 +183,20 @@ def test_a_sweep_removes_what_has_expired_and_nothing_else(run: Run, directory: 
     assert result.stderr == "2 removed\n"
     assert set(listed(run("list", "--json"))) == {old["done"], *new.values()}
     assert json.loads(run("sweep", "--json").stdout) == {"removed": []}
+
+
+def test_a_sweep_leaves_what_listeners_are_still_to_hear_of(run: Run, directory: Path) -> None:
+    """The process that was to tell them has died, and the timer comes before it is back."""
+    storage, clock = FileStorageBackend(directory), ManualClock(datetime.now(UTC) - DAY)
+    uploads = Uploads(storage, MemoryLocks(), clock, Policy(retention=HOUR), events=Listened())
+    upload_id = random_id()
+    anyio.run(uploads.create, CreateUpload(upload_id=upload_id, length=3), Pieces(b"abc"))
+
+    result = run("sweep", "--json")
+
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"removed": []})
+    assert listed(run("list", "--json"))[upload_id]["state"] == "expired"
+    assert run("rm", upload_id).exit_code == 0
 
 
 def test_whatever_its_state_and_whatever_clients_may_do_it_can_be_removed(

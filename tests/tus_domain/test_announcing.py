@@ -15,6 +15,7 @@ from tests.tus_domain.rig import Rig
 from tus_adapters.memory import RecordedEvents
 from tus_domain.errors import StorageUnavailableError, UploadNotFoundError
 from tus_domain.events import Event, UploadCompleted, UploadExpired
+from tus_domain.policy import Policy
 from tus_domain.ports import Hooks
 from tus_domain.service import Uploads
 from tus_domain.upload import Phase, Upload
@@ -250,6 +251,23 @@ async def test_what_has_expired_is_announced_before_it_is_removed() -> None:
 
     assert await rig.ids() == []
     assert [event for event, _ in listeners.published].count(UploadExpired()) == 1
+
+
+async def test_others_can_spare_those_who_are_still_to_hear() -> None:
+    """An operator's sweep tells nobody, and runs beside a server that does, or before it is back."""
+    rig, listeners = a_rig(lifetime=timedelta(days=1), retention=timedelta(seconds=1))
+    await rig.create(Pieces(b"abc"), length=3, upload_id=UploadId("heard"))
+    await listeners.hear()
+    await rig.create(Pieces(b"abc"), length=3, upload_id=UploadId("unheard"))
+    await rig.create(length=3, upload_id=UploadId("unfinished"))
+    rig.clock.advance(timedelta(days=365))
+    operator = Uploads(rig.storage, rig.locks, rig.clock, Policy())
+
+    await operator.sweep(spare_unannounced=True)
+    assert await rig.ids() == ["unheard"]
+
+    await operator.sweep()
+    assert await rig.ids() == []
 
 
 async def test_an_upload_that_is_gone_needs_no_announcement() -> None:

@@ -73,8 +73,8 @@ class Managed:
         await self._uploads.remove(upload_id)
 
     async def sweep(self) -> None:
-        """Remove what has expired."""
-        await self._uploads.sweep()
+        """Remove what has expired, but for completions that listeners are still to hear of."""
+        await self._uploads.sweep(spare_unannounced=True)
 
     @property
     def expired(self) -> list[UploadId]:
