@@ -45,9 +45,11 @@ class Audience:
         """Whether they are to hear of every completion, whatever happens."""
         return self._announcer is not None and self._announcer.wants_completions()
 
-    def awaits(self, upload: Upload) -> bool:
-        """Whether they are still to hear of the upload's completion. It may not be removed before."""
-        return self.waits and upload.complete and upload.announce_by is not None
+    def awaits(self, upload: Upload, *, elsewhere: bool = False) -> bool:
+        """Whether they are still to hear of the upload's completion, or perhaps others, ``elsewhere``. It may
+        not be removed before.
+        """
+        return (self.waits or elsewhere) and upload.complete and upload.announce_by is not None
 
     def hears(self, upload: Upload) -> bool:
         """Whether they are being told of the upload's completion at this moment, by this process."""

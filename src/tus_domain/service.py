@@ -1,6 +1,4 @@
-"""Service: ``Uploads``, the domain's only awaiting code. It performs what the core decides, through the
-ports.
-"""
+"""Service: ``Uploads``, the domain's front door. It performs what the core decides, through the ports."""
 
 from __future__ import annotations
 
@@ -219,24 +217,21 @@ class Uploads:
         died. A storage clears up on the way. Harmless if several do it at a time.
 
         :param limit: with how many uploads something is done at the most; ``None``: all that need it.
-        :param spare_unannounced: whether completions that were not announced stay, past their time, also if
-            nobody wants to hear here: those who do may be elsewhere.
+        :param spare_unannounced: whether completions stay that others, elsewhere, may still want to hear of.
         :returns: whether there is more to do; and the uploads that somebody may be announcing at this moment.
             ``find`` them after their ``announce_by``: if they still are there then, that announces them. None
             where nobody wants to hear.
         :raises StorageError: the storage failed. What could be done is done.
         """
-        undone = partial(self._undone, spare_unannounced=spare_unannounced)
+        undone = partial(self._undone, spare_unannounced)
         swept = await sweep(self._storage, undone, limit, self._enrolment)
         return swept if self._audience.waits else evolve(swept, waiting=())
 
-    def _undone(self, upload: Upload, *, spare_unannounced: bool) -> Duty | None:
+    def _undone(self, spare: bool, upload: Upload) -> Duty | None:  # noqa: FBT001 - as ``sweep`` has it
         if self._unheard(upload):
             return self.find
-        spared = self._audience.awaits(upload) or (
-            spare_unannounced and upload.complete and upload.announce_by
-        )
-        return None if spared or not upload.expired(self._clock.now()) else self._remover.expire
+        ended = upload.expired(self._clock.now()) and not self._audience.awaits(upload, elsewhere=spare)
+        return self._remover.expire if ended else None
 
     def stop(self) -> None:
         """Ask every running body to end early, because the process is about to. What came is kept."""
