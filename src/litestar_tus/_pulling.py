@@ -31,6 +31,8 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from litestar_tus._heads import BoundedProtocol
+
 __all__ = ["PullingProtocol", "unexpected"]
 
 LARGE = 256 * 1024
@@ -50,8 +52,10 @@ _METHODS = frozenset({b"PATCH", b"POST", b"PUT"})
 _LOOPS = frozenset({"asyncio.selector_events", "uvloop.loop"})
 
 
-class PullingProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, but for large bodies of a known length on a socket without TLS."""
+class PullingProtocol(BoundedProtocol):
+    """uvicorn's protocol, but for heads without an end, and for large bodies of a known length on a socket
+    without TLS.
+    """
 
     parser: Any
     _left = 0
@@ -236,7 +240,7 @@ _EXACTLY: dict[tuple[type, str], str] = {
 }
 """The names that those methods of uvicorn use which are repeated here, or relied upon."""
 _AMONG_OTHERS: dict[tuple[type, str], str] = {
-    (_P, "__init__"): "HttpRequestParser parser",
+    (_P, "__init__"): "HttpRequestParser logger parser",
     (_P, "data_received"): "_unset_keepalive_if_required feed_data parser",
     (_P, "on_message_begin"): "headers scheme",
     (_P, "on_headers_complete"): "RequestResponseCycle cycle get_method transport",

@@ -2,6 +2,9 @@
 
 uvicorn 0.34 and before take it from ``uvicorn.run(http=...)`` only.
 
+It also bounds what uvicorn takes in before a request's headers have ended: more than 1 MiB is answered 431,
+and the connection given up.
+
 It serves any application, and all of it. Where it cannot do better it does what uvicorn does: for small
 bodies, bodies of unknown length, TLS, event loops other than asyncio's and uvloop's. And if httptools is not
 installed, or a release of uvicorn is built in another way than is known here, ``Protocol`` is uvicorn's own,

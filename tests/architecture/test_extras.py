@@ -31,6 +31,7 @@ NOT_INSTALLED = frozenset(
 NEEDS_AN_EXTRA = {
     "litestar_tus.backends.s3": "s3",
     "litestar_tus.backends.s3_admin": "s3",
+    "litestar_tus._heads": "server",
     "litestar_tus._pulling": "server",
     "litestar_tus.metrics": "metrics",
     "litestar_tus.server": "server",
