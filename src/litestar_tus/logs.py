@@ -23,7 +23,7 @@ from tus_domain.events import (
     UploadTerminated,
 )
 
-__all__ = ["LineFormatter", "LogObserver"]
+__all__ = ["LineFormatter", "LogObserver", "log_to_stderr"]
 
 _log = logging.getLogger("litestar_tus")
 _DEBUG, _INFO, _ERROR = logging.DEBUG, logging.INFO, logging.ERROR
@@ -108,3 +108,10 @@ class LineFormatter(logging.Formatter):
         """The line, before a traceback."""
         facts = [f"{name}={value!r}" for name, value in vars(record).items() if name not in _OWN]
         return " ".join([super().formatMessage(record), *facts])
+
+
+def log_to_stderr(form: str, level: int = logging.WARNING) -> None:
+    """Write records from ``level`` on to standard error, as lines; for a command."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter(form))
+    logging.basicConfig(level=level, handlers=[handler])

@@ -28,7 +28,7 @@ from litestar_tus._heap import keep_memory, share_memory
 from litestar_tus._place import Place
 from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend
 from litestar_tus.config import TUSConfig
-from litestar_tus.logs import LineFormatter
+from litestar_tus.logs import log_to_stderr
 from litestar_tus.observing import ObserverFactory
 from litestar_tus.plugin import TUSPlugin
 from litestar_tus.uvicorn import Protocol
@@ -208,9 +208,7 @@ def _tracing() -> ObserverFactory:
 
 def _log_to_stderr(level: str) -> None:
     """``level`` is that of what happens to uploads; of others' libraries more would not be understood."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s", logging.INFO)
     for name in ("litestar_tus", "tus_adapters", "tus_domain"):
         logging.getLogger(name).setLevel(level.upper())
 

@@ -325,6 +325,7 @@ def test_durations(served: list[Settings], text: str, duration: timedelta | None
         (("--max-size", "9" * 5000), "expected for example 500MB"),
         (("--max-size", "0"), "'0' is out of range; expected 1 to 9223372036854775807 bytes"),
         (("--max-size", "9999999T"), "out of range"),
+        (("--sweep-every", "0s"), "'0s' is out of range; expected 1s at least, or never"),
         (
             ("--expire-after", "soon"),
             "'soon' is no duration; expected for example 90s, 30m, 24h, 7d or never",

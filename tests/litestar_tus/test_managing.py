@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,14 +54,17 @@ class Listened(RecordedEvents):
     async def announce(self, upload: Upload, done: Callable[[], Awaitable[None]], /) -> None: ...
 
 
-def filled(storage: Storage, *, age: timedelta = timedelta()) -> dict[str, UploadId]:
+NAME = "a b\x1b[2J\u202e.bin".encode()
+
+
+def filled(storage: Storage, *, age: timedelta = timedelta(), name: bytes = NAME) -> dict[str, UploadId]:
     """A complete upload, and unfinished ones that live for an hour, all made some time ago."""
     clock = ManualClock(datetime.now(UTC) - age)
     uploads = Uploads(storage, MemoryLocks(), clock, Policy(lifetime=HOUR))
 
     async def fill() -> dict[str, UploadId]:
-        ids = {name: random_id() for name in ("done", "begun", "unknown")}
-        named = Metadata.of({"filename": "a b\x1b[2J\u202e.bin".encode(), "raw": b"\xff"})
+        ids = {key: random_id() for key in ("done", "begun", "unknown")}
+        named = Metadata.of({"filename": name, "raw": b"\xff"})
         await uploads.create(CreateUpload(upload_id=ids["done"], length=3000, metadata=named))
         await uploads.append(ids["done"], AppendBody(offset=0), Pieces(bytes(3000)))
         await uploads.create(CreateUpload(upload_id=ids["begun"], length=10, concatenation=PARTIAL))
@@ -301,6 +306,34 @@ def test_an_operator_is_told_why_the_storage_has_failed(
     result = invoke(main, "list", "--dir", str(directory))
 
     assert (result.exit_code, result.stderr) == (1, "Error: The storage failed: no? credentials\n")
+
+
+def test_a_terminal_of_few_characters_is_shown_what_it_has(directory: Path) -> None:
+    """What a client calls its file is no reason to end the list."""
+    filled(FileStorageBackend(directory), name="\u4f60\u00e9.bin".encode())
+    place = ("--dir", str(directory))
+
+    for command in (["list"], ["show", next(iter(listed(invoke(main, "list", "--json", *place))))]):
+        result = CliRunner(charset="latin-1").invoke(main, [*command, *place])
+        assert (result.exit_code, result.exception) == (0, None)
+    result = CliRunner(charset="latin-1").invoke(main, ["list", *place])
+    assert [line.split()[-1] for line in result.stdout.splitlines() if "complete" in line] == ["?\u00e9.bin"]
+    assert len(result.stdout.splitlines()) == 4
+
+
+def test_of_what_cannot_be_read_the_id_is_told(directory: Path) -> None:
+    ids = filled(FileStorageBackend(directory))
+    (directory / f"{ids['done']}.info").write_bytes(b"{")
+    command = [sys.executable, "-c", "from litestar_tus.cli import main; main()"]
+
+    done = subprocess.run(
+        [*command, "list", "--json", "--dir", directory], capture_output=True, text=True, check=True
+    )
+
+    assert len(done.stdout.splitlines()) == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ERROR tus_adapters.files: record unreadable ")
+    assert f"upload_id='{ids['done']}'" in line
 
 
 def test_of_several_plugins_one_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,8 +368,10 @@ async def test_without_the_setting_finished_files_are_not_found_and_stay(
     assert "finished file outside of the settings" in caplog.text
     with pytest.raises(StorageError):
         await storage.locate(stored.upload.id)
+    caplog.clear()
     await storage.delete(stored)
     assert all_files(tmp_path) == {"finished/report.pdf": b"all of it"}
+    assert caplog.messages == ["finished file outside of the settings"], "whoever wants it gone has to know"
 
 
 async def test_with_the_setting_other_files_are_found_and_stay(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from litestar_tus._place import Place
 from litestar_tus.backends import compose
 from litestar_tus.cli._options import boto_needed, check_place, storage_options
 from litestar_tus.cli._showing import HEAD, fields, printable, row
+from litestar_tus.logs import log_to_stderr
 from tus_domain import Locks, Policy, Storage, Stored, Upload, UploadId, Uploads
 from tus_domain.closing import closing
 from tus_domain.errors import (
@@ -210,6 +211,7 @@ def in_place(command: _Command) -> click.Command:
     @click.pass_context
     def run(ctx: click.Context, /, **typed: Any) -> None:
         check_place(ctx, "--dir")
+        log_to_stderr("%(levelname)s %(name)s: %(message)s")
         place = Place(**{name: typed.pop(name) for name in _PLACE & typed.keys()})
         if place.s3_bucket is None and not place.directory.is_dir():
             raise click.UsageError(f"There is no directory {place.directory}.")

@@ -51,7 +51,7 @@ __all__ = ["serve"]
 )
 @click.option(
     "--sweep-every",
-    type=Duration(),
+    type=Duration(some=True),
     default="24h",
     envvar="TUS_SWEEP_EVERY",
     help="How often to look for expired uploads and remove them, or never.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC
 from typing import Any
 
@@ -58,5 +59,6 @@ def _size(count: int) -> str:
 
 
 def printable(text: str) -> str:
-    """What a client said, without what a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """What a client said, without what a terminal would obey, or could not be written to it."""
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    return shown.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)

@@ -39,9 +39,12 @@ class Size(click.ParamType[int]):
 
 
 class Duration(click.ParamType[timedelta | None]):
-    """A length of time, with its unit."""
+    """A length of time, with its unit. ``some``: more than none."""
 
     name = "duration"
+
+    def __init__(self, *, some: bool = False) -> None:
+        self._some = some
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -61,6 +64,8 @@ class Duration(click.ParamType[timedelta | None]):
             duration = timedelta(**{_UNITS[match[2].lower()]: int(match[1])})
         except OverflowError:
             duration = timedelta.max
+        if self._some and not duration:
+            self.fail(f"{value!r} is out of range; expected 1s at least, or never", param, ctx)
         if duration > _LONGEST:
             self.fail(
                 f"{value!r} is out of range; expected {_LONGEST.days}d at the most, or never", param, ctx

@@ -81,7 +81,7 @@ class FinishedFiles:
     def open(self, finished: Finished, size: int) -> int | None:
         """Open the file for reading; ``None`` if it is not there, or not as it was."""
         if self.layout.finished is None:
-            _log.error("finished file outside of the settings", extra={"file_name": finished.name})
+            self._tell_outside(finished)
             return None
         try:
             with self._parent(finished.name) as (parent, leaf):
@@ -100,6 +100,7 @@ class FinishedFiles:
     def take_back(self, finished: Finished, size: int, path: str, *, durably: bool) -> None:
         """Have the file under ``path`` only, if it is there and as it was. What else has its name stays."""
         if self.layout.finished is None:
+            self._tell_outside(finished)
             return
         try:
             with self._parent(finished.name) as (parent, leaf):
@@ -114,6 +115,9 @@ class FinishedFiles:
                     self.disk.sync(parent)
         except (FileNotFoundError, _InTheWayError):
             pass
+
+    def _tell_outside(self, finished: Finished) -> None:
+        _log.error("finished file outside of the settings", extra={"file_name": finished.name})
 
     @property
     def _root(self) -> str:
