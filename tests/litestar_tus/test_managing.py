@@ -36,7 +36,7 @@ from tus_domain import (
     UploadId,
     Uploads,
 )
-from tus_domain.errors import StorageError
+from tus_domain.errors import StorageError, TooManyUploadsError
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -188,6 +188,28 @@ def test_a_sweep_removes_what_has_expired_and_nothing_else(run: Run, directory: 
     assert result.stderr == "2 removed\n"
     assert set(listed(run("list", "--json"))) == {old["done"], *new.values()}
     assert json.loads(run("sweep", "--json").stdout) == {"removed": []}
+
+
+@pytest.mark.parametrize("command", ["rm", "sweep"])
+def test_what_is_removed_makes_room_at_once(directory: Path, command: str) -> None:
+    """Though the command does not know that there is a limit."""
+    directory.mkdir()
+    storage = FileStorageBackend(directory)
+    limited = Policy(lifetime=timedelta(seconds=1), max_uploads=2, max_uploads_per_owner=1)
+
+    def create(at: datetime, owner: str | None = None) -> str:
+        uploads = Uploads(storage, MemoryLocks(), ManualClock(at), limited)
+        made = CreateUpload(upload_id=random_id(), length=3, owner=owner)
+        return anyio.run(uploads.create, made).id
+
+    ids = [create(datetime.now(UTC) - timedelta(seconds=7), owner) for owner in ("ann", None)]
+    with pytest.raises(TooManyUploadsError):
+        create(datetime.now(UTC) - timedelta(seconds=6.5))
+    result = invoke(main, command, *(ids if command == "rm" else ()), "--dir", str(directory))
+
+    assert (result.exit_code, set(result.stdout.split())) == (0, set(ids))
+    create(datetime.now(UTC), "ann")
+    create(datetime.now(UTC))
 
 
 def test_a_sweep_leaves_what_listeners_are_still_to_hear_of(run: Run, directory: Path) -> None:

@@ -24,7 +24,7 @@ from litestar_tus.backends import compose
 from litestar_tus.cli._options import boto_needed, check_place, storage_options
 from litestar_tus.cli._showing import HEAD, fields, printable, row
 from litestar_tus.logs import log_to_stderr
-from tus_domain import Locks, Policy, Storage, Stored, Upload, UploadId, Uploads
+from tus_domain import MAX_LENGTH, Locks, Policy, Storage, Stored, Upload, UploadId, Uploads
 from tus_domain.closing import closing
 from tus_domain.errors import (
     InvalidUploadIdError,
@@ -38,6 +38,8 @@ from tus_domain.events import Event, UploadExpired
 __all__ = ["COMMANDS", "in_app", "in_place"]
 
 _PLACE = fields_dict(Place).keys()
+_LISTED = Policy(max_uploads=MAX_LENGTH, max_uploads_per_owner=MAX_LENGTH)
+"""There may be limits which the command line does not know: what is removed makes room, in any case."""
 
 
 @frozen
@@ -55,11 +57,11 @@ class _Sink:
 class Managed:
     """Uploads, as an operator has them: whosever they are, and without an application that hears of it."""
 
-    def __init__(self, storage: Storage, locks: Locks | None = None, policy: Policy | None = None) -> None:
+    def __init__(self, storage: Storage, locks: Locks | None, policy: Policy) -> None:
         self._storage = storage
         self._sink = _Sink()
         self._uploads: Uploads
-        self._uploads, _ = compose(storage, locks, policy or Policy(), self._sink)
+        self._uploads, _ = compose(storage, locks, policy, self._sink)
 
     def all(self) -> closing[Stored]:
         """All uploads, in no order."""
@@ -220,7 +222,7 @@ def in_place(command: _Command) -> click.Command:
                 storage = place.storage()
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        command.on(Managed(storage), typed)
+        command.on(Managed(storage, None, _LISTED), typed)
 
     return command.made(run, context_settings={"show_default": True})
 
