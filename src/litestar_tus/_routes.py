@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -17,6 +18,8 @@ __all__ = ["offered", "routes"]
 
 Handle = Callable[..., Awaitable[ASGIApp]]
 
+_WORD = r"[a-z]+[0-9]*"
+_PLAIN = re.compile(rf"/|(/{_WORD}([-_.]{_WORD})*)+", re.ASCII)
 _NEEDS = {HttpMethod.POST: Extension.CREATION, HttpMethod.DELETE: Extension.TERMINATION}
 
 
@@ -43,12 +46,20 @@ def routes(config: TUSConfig, policy: Policy, handle: Handle) -> list[HTTPRouteH
         }
         # OPTIONS is the first of them: Litestar adds a handler of its own for it where it finds none.
         for method, told in served.items():
-            named = f"{told.summary} {prefix}".title().replace("/", " ").replace(" ", "")
-            more = told.options(offer) | {"operation_id": named, "include_in_schema": True}
+            more = told.options(offer) | {
+                "operation_id": _operation_id(told.summary, prefix),
+                "include_in_schema": True,
+            }
             shown.append(_route(config, handle, [path], [method], **more))
         others = [method for method in HttpMethod if method not in served]
         shown.append(_route(config, handle, [path], others, name=f"tus:{path}"))
     return shown
+
+
+def _operation_id(summary: str, prefix: str) -> str:
+    """Another one for each prefix: plain ones can be told apart when they are capitalised, others stay."""
+    where = prefix.title().replace("/", "") if _PLAIN.fullmatch(prefix) else prefix
+    return summary.title().replace(" ", "") + where
 
 
 def _route(

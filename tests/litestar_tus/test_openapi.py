@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from litestar import Litestar, Request, get
 from litestar.di import Provide
@@ -18,6 +18,7 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromHeader
+from litestar.utils.path import normalize_path
 
 from litestar_tus import TUSConfig, TUSPlugin
 from litestar_tus import _headers as headers
@@ -27,6 +28,7 @@ from litestar_tus._openapi import _answers as answers
 from litestar_tus._openapi import _forms as forms
 from litestar_tus._problems import STATUS, type_of
 from litestar_tus._representation import SHOWN
+from litestar_tus._routes import _operation_id
 from tests.litestar_tus import conformance
 from tests.litestar_tus.service import Service, in_memory, serving
 from tus_domain import Checksum, Extension, Metadata, Policy, Storage, UploadId
@@ -100,6 +102,29 @@ def test_every_method_that_is_served_is_shown() -> None:
     for each in shown.values():
         assert (each["tags"], each["security"]) == (["Uploads"], [{"bearer": []}])
         assert "default" in each["responses"]
+
+
+@given(
+    st.lists(st.text("aB1-_./ \u00e9", max_size=6).map(normalize_path), min_size=2, max_size=2, unique=True)
+)
+@example(["/ab", "/aB"])
+@example(["/a/b", "/a b"])
+@example(["/a1/b", "/a1b"])
+def test_operations_of_any_two_prefixes_can_be_told_apart(prefixes: list[str]) -> None:
+    """Or Litestar would serve no schema at all."""
+    assert len({_operation_id("Begin an upload", prefix) for prefix in prefixes}) == 2
+
+
+def test_prefixes_that_differ_in_little_can_be_shown_together() -> None:
+    plugins = [
+        in_memory(**WHOLE, path_prefix=prefix) for prefix in ("/files", "/Files", "/user/a", "/user a")
+    ]
+
+    shown = operations_of(schema_of(*plugins))
+
+    ids = {each["operationId"] for each in shown.values()}
+    assert len(ids) == len(shown)
+    assert {"BeginAnUploadFiles", "BeginAnUploadUserA"} <= ids
 
 
 @pytest.mark.parametrize("prefix", ["/files", "/", "/a/b"])
