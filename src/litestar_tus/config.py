@@ -17,9 +17,10 @@ from litestar.openapi.spec import SecurityRequirement
 from litestar.types import Middleware
 from litestar.utils.path import normalize_path
 
+from litestar_tus._numbers import check_number
 from litestar_tus._proxies import networks
 from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride, Owner
-from litestar_tus.observing import ObserverFactory
+from litestar_tus.observing import Observer, ObserverFactory
 from tus_domain import MAX_LENGTH, Extension, Locks, Policy, Storage, UploadId, can_count
 
 __all__ = ["Guard", "TUSConfig"]
@@ -58,10 +59,7 @@ def _proxies(names: Collection[str]) -> tuple[str, ...]:
 
 def _number(least: float, most: float, *, whole: bool = False) -> Check:
     def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
-        number = isinstance(value, int) or (isinstance(value, float) and not whole)
-        if isinstance(value, bool) or not (number and least <= value <= most):
-            expected = "a whole number" if whole else "a number"
-            raise ValueError(f"{attribute.name}: expected {expected} from {least} to {most}, not {value!r}")
+        check_number(attribute.name, value, least, most, whole=whole)
 
     return check
 
@@ -77,9 +75,20 @@ def _port(port: type) -> Check:
     return check
 
 
+def _maker(_: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not callable(value) or (isinstance(value, type) and not issubclass(value, Observer)):
+        raise TypeError(f"{attribute.name}: expected what makes an Observer, not {value!r}")
+
+
 def _bool_or_maker(_: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not isinstance(value, bool) and not callable(value):
-        raise TypeError(f"{attribute.name}: expected True, False or what makes an Observer, not {value!r}")
+    if not isinstance(value, bool):
+        _maker(_, attribute, value)
+
+
+def _tags(names: Sequence[str]) -> Sequence[str]:
+    if isinstance(names, str):
+        raise TypeError("tags: expected a sequence of names, not one string")
+    return names
 
 
 def _or_none(check: Check) -> Check:
@@ -163,7 +172,7 @@ class TUSConfig:
     """What guards and middleware find as the handler's ``opt``."""
     security: Sequence[SecurityRequirement] | None = None
     """Security requirements, for the application's schema."""
-    tags: Sequence[str] = ()
+    tags: Sequence[str] = field(default=(), converter=_tags)
     """Tags, for the application's schema."""
     include_in_schema: bool = False
     """Whether the application's OpenAPI schema shows the endpoints."""
@@ -186,7 +195,7 @@ class TUSConfig:
     """
     idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
-    minimum_speed: float | None = field(default=None, validator=_or_none(_number(1, math.inf)))
+    minimum_speed: float | None = field(default=None, validator=_or_none(_number(1, MAX_LENGTH)))
     """How many bytes per second a body has to bring, on the average of ``idle_timeout`` seconds that it is
     waited for. From a slower one what came is kept, and the connection given up. ``None``: any.
     """
@@ -237,7 +246,7 @@ class TUSConfig:
     proxy can.
     """
 
-    metrics: ObserverFactory | None = field(default=None, validator=optional(is_callable()))
+    metrics: ObserverFactory | None = field(default=None, validator=_or_none(_maker))
     """Who counts: ``litestar_tus.metrics.PrometheusMetrics()``, or whatever makes an ``Observer``."""
     tracing: bool | ObserverFactory = field(default=False, validator=_bool_or_maker)
     """Whether OpenTelemetry is told of requests and of the storage; a ``litestar_tus.tracing.Tracing`` says
@@ -247,6 +256,8 @@ class TUSConfig:
     def __attrs_post_init__(self) -> None:
         if self.trusted_proxies and not self.absolute_location:
             raise ValueError("trusted_proxies: nothing is asked of them without absolute_location")
+        if self.minimum_speed is not None and math.isinf(self.idle_timeout):
+            raise ValueError("minimum_speed: it is that of idle_timeout seconds, which may not be infinite")
         if self.max_uploads_per_owner is not None and self.owner is None and self.before_create is None:
             raise ValueError("max_uploads_per_owner: nothing has an owner without owner, or before_create")
         for name in ("max_uploads", "max_uploads_per_owner"):

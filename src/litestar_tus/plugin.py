@@ -70,11 +70,14 @@ class TUSPlugin(InitPlugin, CLIPlugin):
     def _watching(self) -> list[Observer]:
         """Who is told of what happens: the log, and who else is to be."""
         config, observers = self.config, list[Observer]([LogObserver(clock())])
-        for make in (config.metrics, config.tracing):
+        for name, make in (("metrics", config.metrics), ("tracing", config.tracing)):
             if make is True:
                 make = _tracing()  # noqa: PLW2901 - what True stands for
             if make:
-                observers.append(make(config.path_prefix, self.storage))
+                made: Any = make(config.path_prefix, self.storage)
+                if not isinstance(made, Observer):
+                    raise TypeError(f"{name}: expected an Observer to be made, not {made!r}")
+                observers.append(made)
         return observers
 
     def on_cli_init(self, cli: click.Group) -> None:

@@ -356,7 +356,7 @@ def test_durations(served: list[Settings], text: str, duration: timedelta | None
         (("--sharded", "--s3-bucket", "b"), "--sharded means nothing with --s3-bucket."),
         (("--finished-dir", "f", "--s3-bucket", "b"), "--finished-dir means nothing with --s3-bucket."),
         (("here", "--record-dir", "here/below"), "expected none to be, or lie in, another"),
-        (("--s3-bucket", "b", "--s3-part-size", "5MB"), "part_size: expected 5242880 to"),
+        (("--s3-bucket", "b", "--s3-part-size", "5MB"), "part_size: expected a whole number from 5242880 to"),
         (("--s3-bucket", "b", "--s3-endpoint", "nowhere"), "Invalid endpoint: nowhere"),
         (("--s3-bucket", "b", "--s3-memory", "0"), "'0' is out of range"),
     ],

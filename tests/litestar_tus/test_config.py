@@ -14,6 +14,8 @@ from litestar.testing import TestClient
 
 from litestar_tus import TUSConfig, TUSPlugin
 from litestar_tus.backends.file import FileStorageBackend
+from litestar_tus.metrics import PrometheusMetrics
+from litestar_tus.tracing import Tracing
 from tests.litestar_tus.service import VERSION, Service, in_memory, serving
 from tus_adapters.memory import MemoryLocks, MemoryStorage
 from tus_domain import MAX_LENGTH, Extension, UploadId
@@ -195,6 +197,11 @@ def test_ids_of_ones_own_are_used(serve: Callable[..., Service]) -> None:
         {"idle_timeout": 0},
         {"idle_timeout": None},
         {"idle_timeout": math.nan},
+        {"minimum_speed": math.inf},
+        {"metrics": True},
+        {"metrics": PrometheusMetrics},
+        {"tracing": Tracing},
+        {"tags": "Uploads"},
         {"extensions": "creation"},
         {"extensions": ["creation", "resumption"]},
         {"storage_backend": "./uploads"},
@@ -214,6 +221,18 @@ def test_a_value_that_cannot_work_is_refused_by_name(config: dict[str, Any]) -> 
 
     with pytest.raises((ValueError, TypeError), match=name):
         TUSConfig(**config)
+
+
+def test_no_speed_is_asked_for_over_a_time_without_an_end() -> None:
+    """It would never be looked at."""
+    with pytest.raises(ValueError, match="minimum_speed: it is that of idle_timeout seconds"):
+        TUSConfig(minimum_speed=1000, idle_timeout=math.inf)
+
+
+@pytest.mark.parametrize("name", ["metrics", "tracing"])
+def test_what_makes_no_observer_is_refused_before_the_first_request(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}: expected an Observer to be made, not None"):
+        in_memory(**{name: lambda prefix, storage: None})
 
 
 @pytest.mark.parametrize(

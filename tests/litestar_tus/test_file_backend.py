@@ -1,7 +1,9 @@
 """The file backend: what lies in the directory, and who may share it."""
 
 import json
+import math
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,22 @@ def test_another_durability_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.clause("P-LOCKED")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lock_patience": -1},
+        {"lock_patience": math.nan},
+        {"lock_patience": None},
+        {"remember": timedelta(seconds=-1)},
+        {"remember": 86400},
+    ],
+    ids=str,
+)
+def test_a_time_that_cannot_be_is_refused_by_name(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(settings))}: expected"):
+        FileStorageBackend(tmp_path, **settings)
+
+
 @pytest.mark.anyio
 async def test_the_lock_is_there_while_somebody_works(tmp_path: Path) -> None:
     app = on(tmp_path)

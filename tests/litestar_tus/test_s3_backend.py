@@ -83,6 +83,22 @@ def test_what_is_small_is_sent_without_asking(body: bytes, asks: bool) -> None:
     assert sent == [asks, asks, False]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"part_size": 5 * MIB - 1},
+        {"part_size": "10MB"},
+        {"parts_at_a_time": 0},
+        {"parts_at_a_time": 1.5},
+        {"lock_patience": -1},
+    ],
+    ids=str,
+)
+def test_a_number_that_cannot_be_is_refused_by_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(settings))}: expected"):
+        S3StorageBackend(make_client(**ACCESS), bucket="b", **settings)
+
+
 @pytest.mark.parametrize("memory", [-1, 0, 6 * MIB - 1])
 def test_there_is_memory_for_one_part_at_least(memory: int) -> None:
     client = make_client(**ACCESS)

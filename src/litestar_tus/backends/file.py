@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import PurePath
+from typing import Any
 
+from litestar_tus._numbers import check_number
 from tus_adapters.files import DirectoriesUnfitError, Durability, FileLocks, FileStorage, Layout
 from tus_domain import Upload
 
@@ -48,8 +50,8 @@ class FileStorageBackend(FileStorage):
         are kept and the hooks agree; if it raises, the upload is not complete, and it is called again when
         the client asks. Nothing is ever replaced: a name that is taken gets a suffix. ``None``: the id.
     :param remember: for how long a removed upload is answered 410 and not 404. Then a sweep forgets it.
-    :raises ValueError: one of the directories is, or lies in, another; or there is a ``file_name`` without a
-        ``finished_dir``.
+    :raises ValueError: one of the directories is, or lies in, another; there is a ``file_name`` without a
+        ``finished_dir``; or a time is negative, or none.
     """
 
     def __init__(
@@ -64,6 +66,10 @@ class FileStorageBackend(FileStorage):
         file_name: Callable[[Upload], str | PurePath] | None = None,
         remember: timedelta = timedelta(days=1),
     ) -> None:
+        check_number("lock_patience", lock_patience, 0)
+        kept: Any = remember
+        if not isinstance(kept, timedelta) or kept < timedelta():
+            raise ValueError(f"remember: expected a timedelta that is not negative, not {remember!r}")
         layout = Layout(
             upload_dir, records=record_dir, sharded=sharded, finished=finished_dir, file_name=file_name
         )

@@ -9,6 +9,7 @@ import boto3  # pyright: ignore[reportMissingTypeStubs] - published without type
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] - the same
 from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs] - the same
 
+from litestar_tus._numbers import check_number
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.s3 import (
     BotoBucket,
@@ -93,7 +94,7 @@ class S3StorageBackend(S3Storage):
         ``ChecksumAlgorithm``. ``described`` makes the first two of what the client said.
     :param lock_patience: how many seconds a request waits for another one of this process to let go of its
         upload, before it is answered 423.
-    :raises ValueError: one of the sizes cannot be.
+    :raises ValueError: one of the numbers cannot be.
     """
 
     checkpoint_bytes = _LARGEST_PART * 10_000
@@ -114,10 +115,9 @@ class S3StorageBackend(S3Storage):
         object_options: Callable[[Upload], Options] | None = None,
         lock_patience: float = 10.0,
     ) -> None:
-        if not _LEAST_PART <= part_size <= _LARGEST_PART:
-            raise ValueError(f"part_size: expected {_LEAST_PART} to {_LARGEST_PART}, not {part_size!r}")
-        if parts_at_a_time < 1:
-            raise ValueError(f"parts_at_a_time: expected 1 or more, not {parts_at_a_time!r}")
+        check_number("part_size", part_size, _LEAST_PART, _LARGEST_PART, whole=True)
+        check_number("parts_at_a_time", parts_at_a_time, 1, whole=True)
+        check_number("lock_patience", lock_patience, 0)
         if memory < part_size:
             raise ValueError(f"memory: expected {part_size} or more, a part, not {memory!r}")
         self._boto = BotoBucket(make_client() if client is None else client, bucket)

@@ -172,8 +172,8 @@ class _Command:
         try:
             anyio.run(partial(self.run, managed, **typed))
         except StorageError as error:  # what it came from tells an operator more than clients may hear
-            reason = printable(str(error.__cause__ or error))
-            raise click.ClickException(f"The storage failed: {reason}") from None
+            said = str(error) if error.__cause__ is None else f"The storage failed: {error.__cause__}"
+            raise click.ClickException(printable(said)) from None
 
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
