@@ -3,15 +3,19 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+from attrs import evolve
 
 from tus_adapters.clock import SystemClock
 from tus_adapters.files import Disk, FileLocks, FileStorage
 from tus_adapters.ids import random_id
 from tus_adapters.memory import RecordedEvents
+from tus_adapters.testing.steps import an_upload, put
 from tus_domain import AppendBody, Checksum, CreateUpload, Hooks, Policy, Upload, Uploads
-from tus_domain.errors import StorageError, StorageFullError
+from tus_domain.errors import StorageError, StorageFullError, UploadGoneError, UploadRemovedError
 from tus_domain.events import UploadCompleted
 
 pytestmark = pytest.mark.anyio
@@ -102,3 +106,41 @@ async def test_a_creation_that_completes_is_not_completed_by_somebody_else_as_we
 
     assert upload.complete
     assert ran == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "begun anew"])
+async def test_what_is_removed_while_it_is_looked_at_was_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, again: bool
+) -> None:
+    """Its bytes go after its record, which was read before."""
+    storage = FileStorage(tmp_path)
+    stored = await put(storage, an_upload(length=10), b"hello")
+    look = os.stat
+
+    def meanwhile(path: Any, **options: Any) -> os.stat_result:
+        if path == str(tmp_path / stored.upload.id):
+            monkeypatch.setattr(os, "stat", look)
+            storage._delete(stored)
+            if again:
+                other = FileStorage(tmp_path)
+                anyio.run(put, other, evolve(stored.upload, offset=0), b"you")
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", meanwhile)
+
+    if again:
+        assert (await storage.load(stored.upload.id)).upload.offset == 3
+    else:
+        with pytest.raises(UploadRemovedError):
+            await storage.load(stored.upload.id)
+    assert caplog.messages == []
+
+
+async def test_what_is_lost_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stored = await put(FileStorage(tmp_path), an_upload(length=10), b"hello")
+    os.truncate(tmp_path / stored.upload.id, 4)
+
+    with pytest.raises(UploadGoneError):
+        await FileStorage(tmp_path).load(stored.upload.id)
+
+    assert caplog.messages == ["bytes lost"]

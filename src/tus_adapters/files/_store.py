@@ -71,7 +71,12 @@ class Store:
         if not self._trusted(record):
             upload = evolve(record.upload, offset=record.placement.synced, phase=Phase.RECEIVING)
             record = evolve(record, upload=upload)
-        self._insist_on_bytes(place, record)
+        if (size := self._missing(place, record)) is not None:
+            if not _says(place.record, content):
+                return self.load(place)  # it was removed meanwhile, its bytes after its record
+            facts = {"upload_id": place.upload_id, "offset": record.upload.offset, "size": size}
+            _log.error("bytes lost", extra=facts)
+            raise UploadGoneError
         return record
 
     def has_bytes(self, place: Place) -> bool:
@@ -161,23 +166,20 @@ class Store:
         except (FileNotFoundError, IsADirectoryError, RecordUnreadableError):
             return UploadNotFoundError()
 
-    def _insist_on_bytes(self, place: Place, record: FileRecord) -> None:
-        """Give an unfinished upload up if bytes of it are missing. The file of a complete one is the
+    def _missing(self, place: Place, record: FileRecord) -> int | None:
+        """How many bytes there are of an unfinished upload that lacks some. The file of a complete one is the
         application's, and so is one that has its last name already.
         """
         upload = record.upload
         if upload.complete:
-            return
+            return None
         try:
             size = os.stat(place.data).st_size
         except FileNotFoundError:
             if record.placement.finished is not None:
-                return
+                return None
             size = -1
-        if size < upload.offset:
-            facts = {"upload_id": upload.id, "offset": upload.offset, "size": size}
-            _log.error("bytes lost", extra=facts)
-            raise UploadGoneError
+        return size if size < upload.offset else None
 
     def _trusted(self, record: FileRecord) -> bool:
         """Whether the bytes up to the offset are sure to be there.
@@ -191,3 +193,10 @@ class Store:
         if upload.complete or placement.finished is not None or placement.synced >= upload.offset:
             return True
         return self.durability is Durability.NEVER or placement.of_this_run
+
+
+def _says(path: str, content: bytes) -> bool:
+    """Whether the record still is what it was."""
+    with suppress(FileNotFoundError):
+        return read_whole(path) == content
+    return False
