@@ -200,8 +200,8 @@ class TUSConfig:
     waited for. From a slower one what came is kept, and the connection given up. ``None``: any.
     """
     max_requests: int | None = field(default=None, validator=_or_none(_number(1, math.inf, whole=True)))
-    """How many requests each process serves at a time; more are answered 429. Downloads count until they
-    begin. ``None``: any number.
+    """How many requests to this plugin each process serves at a time; more are answered 429. Downloads count
+    until they begin. ``None``: any number.
     """
     max_requests_per_upload: int | None = field(
         default=32, validator=_or_none(_number(1, math.inf, whole=True))

@@ -330,6 +330,27 @@ def test_an_operator_is_told_why_the_storage_has_failed(
     assert (result.exit_code, result.stderr) == (1, "Error: The storage failed: no? credentials\n")
 
 
+@pytest.mark.parametrize(
+    ("kept", "typed", "expected"),
+    [
+        ({"sharded": True}, (), "--sharded"),
+        ({}, ("--record-dir", "records"), "There are records among the bytes"),
+    ],
+    ids=["sharded", "records elsewhere"],
+)
+def test_uploads_that_would_not_be_found_are_not_taken_to_be_none(
+    directory: Path, kept: dict[str, Any], typed: tuple[str, ...], expected: str
+) -> None:
+    filled(FileStorageBackend(directory, **kept))
+    before = set(directory.rglob("*"))
+
+    for command in ("list", "sweep"):
+        result = invoke(main, command, "--dir", str(directory), *typed)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert expected in said(result)
+    assert set(directory.rglob("*")) == before
+
+
 def test_a_terminal_of_few_characters_is_shown_what_it_has(directory: Path) -> None:
     """What a client calls its file is no reason to end the list."""
     filled(FileStorageBackend(directory), name="\u4f60\u00e9.bin".encode())

@@ -21,6 +21,7 @@ from litestar import Litestar
 
 from litestar_tus._place import Place
 from litestar_tus.backends import compose
+from litestar_tus.backends.file import DirectoriesUnfitError, FileStorageBackend
 from litestar_tus.cli._options import boto_needed, check_place, storage_options
 from litestar_tus.cli._showing import HEAD, fields, printable, row
 from litestar_tus.logs import log_to_stderr
@@ -220,7 +221,9 @@ def in_place(command: _Command) -> click.Command:
         try:
             with boto_needed():
                 storage = place.storage()
-        except ValueError as error:
+            if isinstance(storage, FileStorageBackend):  # else it would seem empty
+                anyio.run(partial(storage.check, trial=False))
+        except (ValueError, DirectoriesUnfitError) as error:
             raise click.UsageError(str(error)) from None
         command.on(Managed(storage, None, _LISTED), typed)
 

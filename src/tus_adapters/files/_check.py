@@ -21,9 +21,10 @@ class DirectoriesUnfitError(Exception):
     """The directories cannot be used as they are to be. The text is for the operator, and names them."""
 
 
-def check(layout: Layout) -> None:
+def check(layout: Layout, *, trial: bool = True) -> None:
     """See that the directories can be used. Blocks.
 
+    :param trial: whether to try what can only be tried; else nothing is changed or made.
     :raises DirectoriesUnfitError: they cannot, and why.
     """
     try:
@@ -42,7 +43,7 @@ def check(layout: Layout) -> None:
                 f" {layout.records}. Move the files *.info, *.finals and *.begun there, and remove *.gone,"
                 " while no server runs."
             )
-        if layout.finished is not None:
+        if trial and layout.finished is not None:
             _try_to_move(layout.data, layout.finished)
     except OSError as error:
         raise DirectoriesUnfitError(f"A directory cannot be used: {error}") from error

@@ -122,12 +122,13 @@ class FileStorage:
         """
         return await self._threads.run(self._locate, UploadId(upload_id))
 
-    async def check(self) -> None:
+    async def check(self, *, trial: bool = True) -> None:
         """See that the directories can be used in this way.
 
+        :param trial: whether to try what can only be tried; else nothing is changed or made.
         :raises DirectoriesUnfitError: they cannot, and why.
         """
-        await self._threads.run(check, self._store.layout)
+        await self._threads.run(lambda: check(self._store.layout, trial=trial))
 
     async def scan(self) -> AsyncIterator[Stored]:
         """All uploads; on the way, those that were deleted some time ago are forgotten, and what processes
