@@ -121,13 +121,13 @@ class RequestBody:
             with anyio.CancelScope(deadline=self._since + self._idle_timeout) as scope:
                 self._waiting = scope
                 message = await self._receive()
+                if self._least is not None:  # before whoever keeps what came is waited for
+                    self._waited += anyio.current_time() - since
         finally:
             self._waiting = self._since = None
             if self._keeping is not None:
                 await self._kept(self._keeping)
         if message is not None:
-            if self._least is not None:
-                self._waited += anyio.current_time() - since
             return cast("HTTPReceiveMessage", message)
         if self._stopped:
             raise BodyStoppedError

@@ -348,6 +348,33 @@ async def test_a_slow_storage_is_not_the_clients_fault(monkeypatch: pytest.Monke
     assert len([piece async for piece in wire.read(least=100, busy=10)]) == 500
 
 
+@pytest.mark.clause("P-LIMITS")
+@pytest.mark.anyio
+async def test_nor_is_it_if_that_keeps_what_came_before_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = anyio.current_time()
+    wire = Wire(monkeypatch, 100, [0.9] * 100)
+    wire.now = now
+    begun, came = anyio.Event(), anyio.Event()
+
+    async def receive() -> Any:
+        nonlocal begun, came
+        begun, came = anyio.Event(), anyio.Event()
+        tasks.start_soon(body.keep)
+        await begun.wait()
+        came.set()
+        return await wire.receive()
+
+    async def keep() -> None:
+        begun.set()
+        await came.wait()
+        wire.now += 50
+
+    body = RequestBody(receive, length=None, idle_timeout=60, least=100)
+    body.on_pause(keep)
+    async with anyio.create_task_group() as tasks:
+        assert len([piece async for piece in body]) == 100
+
+
 @pytest.mark.anyio
 async def test_any_speed_will_do_where_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire(monkeypatch, 1, [59.0] * 50)
