@@ -249,7 +249,7 @@ class BodyStoppedError(BodyLostError):
     """The body was stopped from this side: a newer request took the upload over, or the server shuts down."""
 
     def __init__(self) -> None:
-        super().__init__("The request was ended early; what it had sent is kept.")
+        super().__init__("The request was ended early; the upload's offset tells what is kept.")
 
 
 class BodyIncompleteError(BodyLostError):

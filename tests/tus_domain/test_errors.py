@@ -86,7 +86,7 @@ def test_every_error_is_somebodys_fault(error: type[TusError]) -> None:
         (errors.BodyDisconnectedError, (), "The connection was lost."),
         (errors.BodyStalledError, (60,), "No byte of the body came for 60 seconds."),
         (errors.BodyStalledError, (0.5,), "No byte of the body came for 0.5 seconds."),
-        (errors.BodyStoppedError, (), "The request was ended early; what it had sent is kept."),
+        (errors.BodyStoppedError, (), "The request was ended early; the upload's offset tells what is kept."),
         (errors.BodyIncompleteError, (), "The body was shorter than announced."),
         (errors.UploadLockedError, (), "The upload is in use by another request."),
         (errors.VersionConflictError, (), "The upload was changed by another request."),
