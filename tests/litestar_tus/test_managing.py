@@ -364,6 +364,17 @@ def test_a_terminal_of_few_characters_is_shown_what_it_has(directory: Path) -> N
     assert len(result.stdout.splitlines()) == 4
 
 
+def test_a_name_of_any_length_leaves_the_table_readable(directory: Path) -> None:
+    ids = filled(FileStorageBackend(directory), name=b"x" * 8000)
+
+    rows = invoke(main, "list", "--dir", str(directory)).stdout.splitlines()
+    shown = invoke(main, "show", ids["done"], "--dir", str(directory)).stdout
+
+    assert max(map(len, rows)) < 200
+    assert any(row.endswith("x...") for row in rows)
+    assert "x" * 8000 in shown
+
+
 def test_of_what_cannot_be_read_the_id_is_told(directory: Path) -> None:
     ids = filled(FileStorageBackend(directory))
     (directory / f"{ids['done']}.info").write_bytes(b"{")

@@ -13,6 +13,7 @@ __all__ = ["HEAD", "fields", "printable", "row"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _ROW = "{:<32}  {:<10}  {:>10}  {:>5}  {:<16}  {:<16}  {}"
+_LONGEST = 80  # characters of a name; ``show`` has all of them
 HEAD = _ROW.format("ID", "STATE", "SIZE", "DONE", "CREATED", "EXPIRES", "NAME")
 """What stands above the rows."""
 
@@ -41,6 +42,8 @@ def fields(upload: Upload) -> dict[str, Any]:
 def row(upload: Upload) -> str:
     """A line of the table below ``HEAD``."""
     length, name = upload.length, upload.metadata.values.get("filename", b"").decode(errors="replace")
+    if len(name) > _LONGEST:
+        name = f"{name[: _LONGEST - 3]}..."
     size = "?" if length is None else _size(length)
     done = "?" if length is None else f"{100 if not length else upload.offset * 100 // length}%"
     created, expires = (
