@@ -39,8 +39,10 @@ from tus_domain.events import Event, UploadExpired
 __all__ = ["COMMANDS", "in_app", "in_place"]
 
 _PLACE = fields_dict(Place).keys()
-_LISTED = Policy(max_uploads=MAX_LENGTH, max_uploads_per_owner=MAX_LENGTH)
-"""There may be limits which the command line does not know: what is removed makes room, in any case."""
+_LISTED = Policy(max_uploads=MAX_LENGTH, max_uploads_per_owner=MAX_LENGTH, sliding=True)
+"""There may be limits which the command line does not know: what is removed makes room, in any case; and what
+has only just expired may yet be given more time.
+"""
 
 
 @frozen
