@@ -125,7 +125,9 @@ async def _show(managed: Managed, *, upload_id: UploadId, as_json: bool) -> None
 
 
 async def _remove(managed: Managed, *, upload_ids: tuple[UploadId, ...], as_json: bool) -> None:
-    """Remove uploads, whatever their state. Whoever writes to one is asked to stop."""
+    """Remove uploads, whatever their state. Whoever writes to one is asked to stop; in a bucket it is
+    refused when it comes to record what it wrote.
+    """
     removed: list[UploadId] = []
     refused: list[str] = []
     for upload_id in upload_ids:
