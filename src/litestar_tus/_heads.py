@@ -23,7 +23,9 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which gives up a connection that brings a head without an end."""
 
     _untold = 0
-    """How many bytes the parser keeps to itself; a little less where it told of something in between."""
+    """How many bytes the parser has had since it last told of anything. Those that came together with what it
+    told of do not count.
+    """
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""

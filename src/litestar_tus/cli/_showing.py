@@ -64,4 +64,5 @@ def _size(count: int) -> str:
 def printable(text: str) -> str:
     """What a client said, without what a terminal would obey, or could not be written to it."""
     shown = "".join(character if character.isprintable() else "?" for character in text)
-    return shown.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # there may be no output at all
+    return shown.encode(encoding, "replace").decode(encoding)
