@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -29,10 +31,12 @@ from litestar_tus.events import LitestarEvents
 from litestar_tus.logs import LogObserver
 from litestar_tus.observing import Observer, ObserverFactory, together
 from tus_domain import Downloads, Storage, Swept, Uploads
-from tus_domain.errors import ContentionError, RequestError
+from tus_domain.errors import ContentionError, RequestError, StorageUnavailableError
 
 __all__ = ["TUSPlugin"]
 
+_log = logging.getLogger("litestar_tus")
+_AWAY = 10.0  # seconds until a storage that was away is tried out again
 _BREATH = 60.0  # seconds between a sweep that did as much as it might, and the next
 _DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
 
@@ -113,15 +117,33 @@ class TUSPlugin(InitPlugin, CLIPlugin):
     @asynccontextmanager
     async def _run(self, app: Litestar) -> AsyncGenerator[None]:
         """What goes on beside the requests, from the application's start to its end."""
-        if (check := getattr(self.storage, "check", None)) is not None:
-            await check()  # better no service than one that loses bytes
+        usable = await self._is_usable()  # better no service than one that loses bytes
         async with anyio.create_task_group() as tasks:
             with self._events.telling(app, tasks):
                 tasks.start_soon(self._pauses.run)
-                tasks.start_soon(self._sweep_at_times)
+                tasks.start_soon(partial(self._look_after, usable=usable))
                 yield
                 await self._drain()
             tasks.cancel_scope.cancel()
+
+    async def _is_usable(self) -> bool:
+        """Try the storage out, if it can be. Whether it can be used; not while it is away, which is no reason
+        not to start: it says so itself, to whoever needs it.
+        """
+        try:
+            if (check := getattr(self.storage, "check", None)) is not None:
+                await check()
+        except StorageUnavailableError as error:
+            _log.error("storage not available", extra={"error": str(error.__cause__ or error)})
+            return False
+        return True
+
+    async def _look_after(self, *, usable: bool) -> None:
+        while not usable:
+            await anyio.sleep(_AWAY)
+            with logged("storage unfit"):
+                usable = await self._is_usable()
+        await self._sweep_at_times()
 
     async def _sweep_at_times(self) -> None:
         if self.config.announce_missed and self._events.wants_completions():

@@ -33,6 +33,7 @@ from litestar_tus.observing import ObserverFactory
 from litestar_tus.plugin import TUSPlugin
 from litestar_tus.uvicorn import Protocol
 from tus_domain import Extension, Storage, Uploads
+from tus_domain.errors import StorageUnavailableError
 
 __all__ = ["Settings", "StartError", "build", "run"]
 
@@ -229,6 +230,8 @@ def _check(storage: Storage | None) -> None:
 def _start(check: Callable[[], Awaitable[None]], unfit: type[Exception]) -> None:
     try:
         anyio.run(check)
+    except StorageUnavailableError as error:
+        raise StartError(f"The store cannot be reached: {error.__cause__}") from None
     except unfit as error:
         raise StartError(" ".join(str(error).split())) from None
 

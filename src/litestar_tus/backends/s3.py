@@ -17,11 +17,13 @@ from tus_adapters.s3 import (
     S3Storage,
     Sizes,
     StoreUnfitError,
+    UnavailableError,
     check,
     content_disposition,
     described,
 )
 from tus_domain import Upload
+from tus_domain.errors import StorageUnavailableError
 
 __all__ = ["S3StorageBackend", "StoreUnfitError", "content_disposition", "described", "make_client"]
 
@@ -135,8 +137,13 @@ class S3StorageBackend(S3Storage):
         """Who works on an upload, in this process. Among processes, the store itself decides."""
 
     async def check(self) -> None:
-        """See that the store can be used. The application's start waits for this.
+        """See that the store can be used. The application's start waits for this. Whatever else is asked of a
+        store that has failed is refused, as if it were away, until it is tried out again with success.
 
         :raises StoreUnfitError: it cannot, and why.
+        :raises StorageUnavailableError: it cannot be reached; the cause says more.
         """
-        await check(self._boto, self._prefix)
+        try:
+            await check(self._boto, self._prefix)
+        except UnavailableError as error:
+            raise StorageUnavailableError from error

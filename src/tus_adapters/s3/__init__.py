@@ -4,7 +4,7 @@ How, and why it is safe, is told in ``architecture/s3.md``.
 """
 
 from tus_adapters.s3._boto import BotoBucket
-from tus_adapters.s3._bucket import Bucket, Options
+from tus_adapters.s3._bucket import Bucket, Options, UnavailableError
 from tus_adapters.s3._check import ACTIONS, StoreUnfitError, check
 from tus_adapters.s3._objects import content_disposition, described
 from tus_adapters.s3._placement import Sizes
@@ -18,6 +18,7 @@ __all__ = [
     "S3Storage",
     "Sizes",
     "StoreUnfitError",
+    "UnavailableError",
     "check",
     "content_disposition",
     "described",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import suppress
+from copy import copy
 from typing import TypeVar
 
 from attrs import evolve
@@ -54,8 +55,23 @@ async def check(bucket: BotoBucket, prefix: str) -> None:
     """See that the store honours conditional puts, that it makes an object of parts as is relied on, and that
     all that is needed is allowed. Finds out how the store wants its ETags, and whether it copies parts.
 
+    A bucket that fails is ``closed``, until a check of it succeeds.
+
     :raises StoreUnfitError: it does not, or it is not.
+    :raises UnavailableError: the store cannot be reached, so this is not known.
     """
+    trial = copy(bucket)
+    bucket.closed, trial.closed = True, False
+    await _try_out(trial, prefix)
+    bucket.quoted, bucket.denied_is_missing, bucket.copies = (
+        trial.quoted,
+        trial.denied_is_missing,
+        trial.copies,
+    )
+    bucket.closed = False
+
+
+async def _try_out(bucket: BotoBucket, prefix: str) -> None:
     key = f"{prefix}tus-check-{nonce()}"
     bucket.denied_is_missing = await _denied_is_missing(bucket, key)
     try:
@@ -81,7 +97,7 @@ async def _denied_is_missing(bucket: BotoBucket, key: str) -> bool:
         await bucket.head(key)
     except RefusedError as error:
         return error.code in ("403", "AccessDenied")  # if it is more than that, the next request will tell
-    except BucketError:
+    except MissingError:
         pass
     return False
 
@@ -153,8 +169,6 @@ async def _copies(bucket: BotoBucket, key: str) -> bool:
                 return False
             page = await bucket.parts(key, multipart)
             return [(part.number, part.size) for part in page.parts] == [(1, found.size)]
-    except UnavailableError as error:
-        raise StoreUnfitError(f"The store cannot be reached: {error}") from error
     finally:
         with suppress(BucketError):
             await bucket.abort(key, multipart)
@@ -175,10 +189,8 @@ async def _insist_on_refusal(bucket: BotoBucket, condition: str, request: Awaita
 async def _allowed(bucket: BotoBucket, action: str, request: Awaitable[T], *, otherwise: str = "") -> T:
     try:
         return await request
-    except PreconditionError:
+    except (PreconditionError, UnavailableError):
         raise
-    except UnavailableError as error:
-        raise StoreUnfitError(f"The store cannot be reached: {error}") from error
     except MissingError as error:
         raise StoreUnfitError(f"The store does not find what was put before: {error}") from error
     except RefusedError as error:
