@@ -78,23 +78,22 @@ class _Open(Generic[_S]):
     def __init__(self, recorder: Recorder, opened: AbstractAsyncContextManager[_S]) -> None:
         self._recorder = recorder
         self._opened = opened
-        self._staging: _S | None = None
 
     async def __aenter__(self) -> _S:
         self._recorder.running += 1
         try:
-            self._staging = staging = await self._opened.__aenter__()
+            self._staging = await self._opened.__aenter__()
         except BaseException:
             self._recorder.running -= 1
             raise
-        self._before = staging.stored
-        return staging
+        self._before = self._staging.stored
+        return self._staging
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         try:
-            if isinstance(error, TusError) and self._staging is not None:
+            if isinstance(error, TusError):
                 stored = self._staging.stored
                 error.upload = None if stored is None else stored.upload
             left = await self._opened.__aexit__(kind, error, trace)
@@ -105,6 +104,6 @@ class _Open(Generic[_S]):
             self._recorder.running -= 1
 
     async def _leave(self) -> None:
-        before, after = self._before, None if self._staging is None else self._staging.stored
+        before, after = self._before, self._staging.stored
         if before is not None and after is not None and after.upload.complete > before.upload.complete:
             await self._recorder.enrolment.leave(after.upload)
