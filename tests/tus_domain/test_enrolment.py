@@ -1,5 +1,6 @@
 """Enrolment: how many unfinished uploads there may be."""
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -10,6 +11,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from attrs import evolve
 
+from tests.facts import facts
 from tests.tus_domain.doubles import Fault, FaultyStorage, Pieces
 from tests.tus_domain.examples import ID, NOW, an_upload
 from tests.tus_domain.rig import Rig
@@ -314,6 +316,17 @@ async def test_a_creation_that_broke_off_counts_if_there_is_an_upload(error: Exc
     await rig.begin("c")
 
 
+async def test_bytes_that_do_not_complete_an_upload_free_no_place() -> None:
+    rig = Limited(max_uploads=1, max_uploads_per_owner=1)
+    await rig.create(length=3, owner="ann")
+    names = rig.storage.names
+
+    await rig.append(b"ab")
+
+    assert rig.storage.names == names
+    await rig.refused("b")
+
+
 async def test_a_creation_that_is_cancelled_takes_no_place() -> None:
     rig = Limited(max_uploads=1, max_uploads_per_owner=1)
     body = Pieces.that_hangs_after(b"a")
@@ -382,9 +395,20 @@ def test_a_storage_that_cannot_count_is_refused() -> None:
     class Plain:
         pass
 
-    with pytest.raises(MisuseError, match="cannot count"):
+    with pytest.raises(
+        MisuseError,
+        match=r"^the policy limits how many uploads there are, and the storage cannot count$",
+    ):
         Enrolment(Plain(), ManualClock(NOW), Policy(max_uploads=1))  # type: ignore[arg-type]
     assert not Enrolment(Plain(), ManualClock(NOW), Policy()).limited  # type: ignore[arg-type]
+
+
+def test_what_is_not_counted_is_staged_as_if_there_were_no_limits() -> None:
+    storage = Listing()
+    opened = storage.begin(an_upload())
+
+    for policy in (Policy(), Policy(max_uploads_per_owner=1)):
+        assert Enrolment(storage, ManualClock(NOW), policy).begin(an_upload(owner=None), opened) is opened
 
 
 # --- final uploads -------------------------------------------------------------------------------
@@ -561,6 +585,36 @@ async def test_one_whose_name_could_not_be_renewed_does_it_with_the_next_bytes()
     assert rig.storage.asked.count("enrol") == 1 + 1 + 1 + 1, "its own, the two renewals, and the other's"
 
 
+async def test_that_a_name_could_not_be_renewed_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Limited(max_uploads=1)
+
+    def later() -> None:
+        rig.clock.advance(3 * MINUTE)
+        rig.storage.broken = {"enrol"}
+
+    with caplog.at_level(logging.WARNING):
+        assert (await rig.create(Pieces(b"a", later, b"bc"), length=3)).complete
+
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("tus_domain.enrolment", logging.WARNING)
+    error = repr(StorageUnavailableError())
+    assert facts(record) == {"event": "name not renewed", "upload_id": ID, "error": error}
+
+
+async def test_so_is_that_one_could_not_be_struck_off(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Limited(max_uploads=1)
+    await rig.create(length=3)
+    rig.storage.broken = {"strike"}
+
+    with caplog.at_level(logging.WARNING):
+        await rig.terminate()
+
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("tus_domain.lists", logging.WARNING)
+    error = repr(StorageUnavailableError())
+    assert facts(record) == {"event": "name not struck off", "upload_id": ID, "error": error}
+
+
 async def test_one_that_dies_after_a_renewal_takes_a_place_for_ten_minutes() -> None:
     rig = Limited(max_uploads=1)
     entry = Entry.of(an_upload(id=UploadId("died")))
@@ -664,6 +718,27 @@ async def test_of_many_who_come_at_once_to_a_full_list_one_looks_through_it() ->
     assert rig.storage.asked.count("load") == 20, "and others do later"
 
 
+async def test_for_who_comes_while_one_looks_through_a_list_it_is_full_at_once() -> None:
+    class Hanging(Listing):
+        async def load(self, upload_id: UploadId, /) -> Any:
+            loading.set()
+            await go_on.wait()
+            return await super().load(upload_id)
+
+    loading, go_on = anyio.Event(), anyio.Event()
+    rig = Limited(Hanging(), max_uploads=1)
+    await rig.begin("a")
+    rig.soon()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.refused, "first")
+        await loading.wait()
+        rig.storage.asked.clear()
+        await rig.refused("second")
+        assert rig.storage.asked == ["enrol", "enrolled", "strike"]
+        go_on.set()
+
+
 async def test_but_at_once_where_a_place_becomes_free() -> None:
     rig = Limited(max_uploads=1)
     await rig.create(length=3)
@@ -765,6 +840,30 @@ async def test_no_more_than_it_may_look_at() -> None:
     assert len(rig.storage.enrolled_ids) == 3
     assert (await rig.uploads.sweep(limit=2)).more
     assert not (await rig.uploads.sweep(limit=2)).more
+    assert rig.storage.names == {}
+
+
+async def test_all_that_it_may_look_at_is_not_more_than_that() -> None:
+    rig = Limited(max_uploads=9)
+    for name in "ab":
+        await rig.storage.enrol("all", Entry.of(an_upload(id=UploadId(name))).name)
+    rig.clock.advance(10 * MINUTE)
+
+    assert not (await rig.uploads.sweep(limit=2)).more
+
+    assert rig.storage.names == {}
+
+
+async def test_a_sweep_strikes_off_what_is_complete() -> None:
+    rig = Limited(max_uploads=9)
+    await rig.create(length=3)
+    rig.storage.broken = {"strike"}
+    assert (await rig.append(b"abc")).complete
+    rig.storage.broken.clear()
+    assert rig.storage.enrolled_ids == {ID}
+
+    await rig.uploads.sweep()
+
     assert rig.storage.names == {}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.tus_domain.examples import ID, NOW, an_upload, later
 from tus_domain.entry import Entry
+from tus_domain.values import UploadId
 
 ENTRY = Entry.of(an_upload())
 MINUTE = timedelta(minutes=1)
@@ -73,3 +74,14 @@ def test_a_renewal_makes_it_younger() -> None:
 def test_nothing_is_renewed_too_early_or_backwards() -> None:
     assert ENTRY.renewed(later(119)) == ENTRY
     assert ENTRY.renewed(later(-1000)) == ENTRY
+
+
+def test_who_began_first_is_ahead_and_of_two_that_began_at_once_one_is() -> None:
+    first = Entry.of(an_upload(id=UploadId("b")))
+    at_once = Entry.of(an_upload(id=UploadId("c")))
+    after = Entry.of(an_upload(id=UploadId("a"), created_at=later(0.000_001)))
+
+    for ahead, behind in [(first, at_once), (at_once, after), (first, after)]:
+        assert ahead.is_ahead_of(behind)
+        assert not behind.is_ahead_of(ahead)
+    assert not first.is_ahead_of(first)
