@@ -308,6 +308,18 @@ async def _fails(upload: Upload, done: Any, /) -> None:
     raise RuntimeError("nobody listens")
 
 
+async def test_listeners_may_say_twice_that_they_have_heard() -> None:
+    rig, listeners = a_rig()
+    await rig.create(Pieces(b"abc"), length=3)
+    (done,) = listeners.done
+
+    await done()
+    await done()
+
+    assert await rig.stored() == COMPLETE
+    assert rig.storage.calls.count("commit") == 2
+
+
 async def test_an_upload_that_could_not_be_completed_is_not_announced() -> None:
     rig, listeners = a_rig()
     rig.storage.faults = {("commit", 1): Fault(StorageUnavailableError(), settled=True)}

@@ -6,6 +6,7 @@ from tests.tus_domain.appends import ABC, BROKEN, CLEAN, append_to, committed, s
 from tests.tus_domain.examples import (
     an_upload,
     chunk,
+    later,
     was_created,
 )
 from tus_domain.commands import BodyEnded, Sealed
@@ -28,6 +29,13 @@ def test_an_append_begins_at_the_offset() -> None:
     append.tell(ABC)
 
     assert settle(append, 7) == Commit(an_upload(offset=7), (OffsetAdvanced(7),))
+
+
+def test_bytes_do_not_move_the_end_of_an_upload_unless_the_policy_says_so() -> None:
+    append = append_to(an_upload(expires_at=later(60)))
+    append.tell(chunk(b"abc", after=30))
+
+    assert settle(append, 3) == Commit(an_upload(offset=3, expires_at=later(60)), (OffsetAdvanced(3),))
 
 
 def test_written_bytes_count_for_nothing_until_they_are_sealed() -> None:

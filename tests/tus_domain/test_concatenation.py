@@ -212,6 +212,15 @@ def test_lengths_that_became_known_can_be_too_large() -> None:
         concatenation.join(upload, [a_part()], NOW, Policy(max_size=9), IMMEDIATELY)
 
 
+def test_so_they_can_for_the_limit_of_the_upload_itself() -> None:
+    upload = an_upload(length=None, max_size=9, concatenation=FINAL)
+
+    with pytest.raises(UploadTooLargeError) as refusal:
+        concatenation.join(upload, [a_part()], NOW, Policy(max_size=20), IMMEDIATELY)
+
+    assert refusal.value.limit == 9
+
+
 def test_sources_of_another_size_than_was_foreseen_are_others() -> None:
     with pytest.raises(UploadGoneError):
         concatenation.join(an_upload(length=9, concatenation=FINAL), [a_part()], NOW, Policy(), IMMEDIATELY)

@@ -20,6 +20,7 @@ from tus_domain.commands import BodyEnded, Sealed
 from tus_domain.effects import Commit, Seal, Write
 from tus_domain.errors import (
     ChecksumMismatchError,
+    LengthExceededError,
     UploadGoneError,
 )
 from tus_domain.events import (
@@ -166,6 +167,15 @@ def test_a_creation_holds_the_body_to_its_announced_size() -> None:
     append.tell(BodyEnded(clean=True))
 
     assert append.state is State.SALVAGING
+
+
+def test_a_creation_has_no_room_for_more_than_the_length_that_a_hook_gave_it() -> None:
+    with pytest.raises(LengthExceededError) as refusal:
+        decide.open_creation(
+            was_created(length=2), a_creation(length=None, content_length=3), NOW, Policy(max_size=100)
+        )
+
+    assert refusal.value.left == 2
 
 
 def test_a_creation_holds_the_body_to_its_checksum() -> None:

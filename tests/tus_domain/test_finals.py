@@ -637,6 +637,22 @@ async def test_of_a_join_that_fails_nothing_is_left() -> None:
     assert await make(rig) == COMPLETE
 
 
+async def test_of_a_join_that_fails_later_nothing_is_told() -> None:
+    """What waits has been recorded before, and is as it was."""
+    rig = await a_rig(b=None)
+    await make(rig)
+    rig.storage.faults = {("copy", 1): Fault(StorageUnavailableError())}
+    await fill(rig, "b", b"def")
+    rig.forget()
+    rig.storage.faults = {("copy", 1): Fault(StorageFullError())}
+
+    with pytest.raises(StorageFullError):
+        await find(rig)
+
+    assert rig.events == []
+    assert await rig.stored(FINAL_ID) == WAITING
+
+
 async def test_a_join_that_is_kept_in_part_does_not_count() -> None:
     rig = await a_rig()
     rig.storage.faults = {("commit", 1): Fault(StorageUnavailableError(), keep=5)}
@@ -873,6 +889,22 @@ async def test_the_application_may_change_what_is_joined() -> None:
     assert held == [True]
     assert await rig.content(FINAL_ID) == b"abcdef"
     assert await make(rig) == upload
+
+
+@pytest.mark.parametrize("b", [b"def", None])
+async def test_the_application_may_give_a_final_upload_a_limit_of_its_own(b: bytes | None) -> None:
+    """What is too large for it is refused when it is made, whether it is joined then or later."""
+    rig = await a_rig(b=b)
+
+    async def limit(event: UploadCreated) -> UploadCreated:
+        return evolve(event, max_size=5)
+
+    with pytest.raises(UploadTooLargeError) as refusal:
+        await make(rig, hooks=Hooks(before_create=limit))
+
+    assert refusal.value.limit == 5
+    assert await rig.ids() == [A, B]
+    assert rig.storage._shelf.finals == {}
 
 
 @pytest.mark.parametrize("b", [b"def", None])

@@ -107,6 +107,23 @@ async def test_a_node_that_comes_second_in_completing_finds_the_upload_complete(
     assert rig.events == [UploadFinalising()], "the other one has told the rest"
 
 
+@pytest.mark.parametrize("seconds", [59, 60])
+async def test_it_finds_that_upload_only_as_long_as_it_is_kept(seconds: int) -> None:
+    rig = await a_due_upload(retention=timedelta(seconds=60))
+    other = Uploads(rig.storage, MemoryLocks(), rig.clock, rig.uploads.policy)
+
+    async def before_complete(upload: Upload) -> None:
+        await other.find(upload.id)
+        rig.clock.advance(timedelta(seconds=seconds))
+
+    hooks = Hooks(before_complete=before_complete)
+    if seconds < 60:
+        assert (await rig.find(hooks=hooks)).keep_until == later(60)
+    else:
+        with pytest.raises(UploadGoneError):
+            await rig.find(hooks=hooks)
+
+
 async def test_an_upload_that_another_node_is_completing_is_locked() -> None:
     rig = await a_due_upload()
     rig.storage.faults = {("commit", 1): Fault(VersionConflictError())}

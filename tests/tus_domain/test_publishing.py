@@ -12,7 +12,7 @@ from tests.tus_domain.examples import ID, NOW, a_creation, an_append, an_upload,
 from tests.tus_domain.rig import Rig
 from tus_adapters.clock import ManualClock
 from tus_adapters.memory import MemoryLocks, MemoryStorage, RecordedEvents
-from tus_domain.errors import BodyDisconnectedError
+from tus_domain.errors import BodyDisconnectedError, TooManyUploadsError
 from tus_domain.events import Event, OffsetAdvanced, UploadCompleted, UploadFinalising, UploadTerminated
 from tus_domain.policy import Policy
 from tus_domain.ports import Hooks
@@ -125,6 +125,29 @@ async def test_all_who_put_something_into_the_storage_are_counted() -> None:
     assert rig.uploads.running == 0
 
 
+async def test_who_could_not_begin_is_not_counted_any_more() -> None:
+    rig = Rig(max_uploads=1)
+    await rig.create()
+
+    with pytest.raises(TooManyUploadsError):
+        await rig.create(upload_id=UploadId("another"))
+
+    assert rig.uploads.running == 0
+
+
+async def test_an_error_comes_out_of_a_staging_with_all_that_is_to_be_logged_of_it() -> None:
+    def application() -> None:
+        raise ZeroDivisionError
+
+    rig = Rig()
+    await rig.create()
+
+    with pytest.raises(ZeroDivisionError) as failure:
+        await rig.append(b"a", application)
+
+    assert "application" in [entry.name for entry in failure.traceback]
+
+
 def test_the_policy_can_be_seen() -> None:
     policy = Policy(max_size=3)
 
@@ -151,3 +174,27 @@ async def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureF
         for name in ("UploadCreated", "OffsetAdvanced")
     ]
     assert all(record.exc_info and str(record.exc_info[1]) == "out of ink" for record in caplog.records)
+
+
+class Observing(RecordedEvents):
+    def __init__(self) -> None:
+        super().__init__()
+        self.happenings: list[tuple[Event, Upload]] = []
+
+    def happened(self, event: Event, upload: Upload, /) -> None:
+        self.happenings.append((event, upload))
+
+
+async def test_an_observer_is_told_of_an_event_with_the_upload_that_its_commit_left() -> None:
+    sink = Observing()
+
+    upload = await Rig(sink=sink).create(Pieces(b"abc"), length=5)
+
+    assert (
+        sink.happenings
+        == sink.published
+        == [
+            (was_created(length=5), upload),
+            (OffsetAdvanced(3), upload),
+        ]
+    )
