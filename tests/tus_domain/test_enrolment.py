@@ -24,6 +24,7 @@ from tus_domain.entry import Entry
 from tus_domain.errors import (
     BodyDisconnectedError,
     BodyStalledError,
+    LengthExceededError,
     MisuseError,
     StorageError,
     StorageUnavailableError,
@@ -391,7 +392,8 @@ async def test_without_limits_nothing_is_asked_of_the_lists() -> None:
     assert rig.storage.names == {}
 
 
-def test_a_storage_that_cannot_count_is_refused() -> None:
+@pytest.mark.parametrize("policy", [Policy(max_uploads=1), Policy(max_uploads_per_owner=1)])
+def test_a_storage_that_cannot_count_is_refused(policy: Policy) -> None:
     class Plain:
         pass
 
@@ -399,7 +401,7 @@ def test_a_storage_that_cannot_count_is_refused() -> None:
         MisuseError,
         match=r"^the policy limits how many uploads there are, and the storage cannot count$",
     ):
-        Enrolment(Plain(), ManualClock(NOW), Policy(max_uploads=1))  # type: ignore[arg-type]
+        Enrolment(Plain(), ManualClock(NOW), policy)  # type: ignore[arg-type]
     assert not Enrolment(Plain(), ManualClock(NOW), Policy()).limited  # type: ignore[arg-type]
 
 
@@ -564,6 +566,25 @@ async def test_a_long_creation_keeps_its_place() -> None:
     await rig.refused("other")
     assert (await rig.append(bytes(1), offset=9)).complete
     assert rig.storage.names == {}
+
+
+async def test_of_one_that_is_refused_on_the_way_no_renewal_is_left() -> None:
+    rig = Limited(max_uploads=1)
+    seen: list[set[str]] = []
+    body = Pieces(
+        b"a",
+        lambda: rig.clock.advance(3 * MINUTE),
+        b"b",
+        lambda: seen.append(rig.storage.names["all"]),
+        b"cd",
+    )
+
+    with pytest.raises(LengthExceededError):
+        await rig.create(body, length=3)
+
+    first = Entry.of(an_upload()).name
+    assert seen == [{first, f"{first}.1"}]
+    assert rig.storage.names == {"all": {first}}
 
 
 async def test_one_whose_name_could_not_be_renewed_does_it_with_the_next_bytes() -> None:
