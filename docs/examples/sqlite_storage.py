@@ -17,12 +17,11 @@ from tus_domain import Staging, Stored, Upload, UploadId, errors
 RECORDS = Codec(NoPlacement)
 TABLES = """
 CREATE TABLE IF NOT EXISTS upload (id TEXT PRIMARY KEY, version TEXT, record BLOB, writer TEXT);
-CREATE TABLE IF NOT EXISTS piece (id TEXT, start INTEGER, data BLOB, PRIMARY KEY (id, start));
-"""
+CREATE TABLE IF NOT EXISTS piece (id TEXT, start INTEGER, data BLOB, PRIMARY KEY (id, start));"""
 FIND = "SELECT record, writer FROM upload WHERE id = ?"
 NEXT = "SELECT coalesce(min(id), '') FROM upload WHERE id > ?"
-PIECE = "SELECT substr(data, ? - start + 1, ?) FROM piece"
-THERE = "WHERE id = ? AND start <= ? AND start + length(data) > ? ORDER BY start DESC LIMIT 1"
+PIECE = """SELECT substr(data, ?1 - start + 1, ?2 - ?1), version FROM piece JOIN upload USING (id)
+WHERE id = ?3 AND start <= ?1 AND start + length(data) > ?1 ORDER BY start DESC LIMIT 1"""
 # Compare and swap: they change one row, or none if somebody else was faster.
 CLAIM = "UPDATE upload SET writer = ? WHERE id = ? AND version = ? RETURNING id"
 LEAVE = "UPDATE upload SET writer = NULL WHERE id = ? AND writer = ? RETURNING id"
@@ -82,8 +81,9 @@ class SqliteStorage:
     async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``, in the pieces in which they were kept."""
         while start < stop:
-            values = (start, stop - start, base.upload.id, start, start)
-            (piece,) = await self._one(errors.UploadNotFoundError, f"{PIECE} {THERE}", *values)
+            piece, version = await self._one(errors.UploadNotFoundError, PIECE, start, stop, base.upload.id)
+            if version != base.version:  # the bytes may be another upload's, which has the id now
+                raise errors.VersionConflictError
             start += len(piece)
             yield piece
 

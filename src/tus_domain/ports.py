@@ -142,10 +142,12 @@ class Storage(Protocol):
         """The upload as it stands now that its lock is held, where ``base`` was claimed.
 
         A storage that still has bytes which a writer left behind, who died before their commit, keeps them:
-        it asks ``settle`` what the upload is with so many bytes, and records that. Nobody writes to the
-        upload any more when this returns; whoever still tries to will hear that somebody else was faster.
+        it asks ``settle`` what the upload is with so many bytes, and records that. One that has none may
+        just load. Of what this returns, and a writer who lives after all and holds no lock, one goes on: who
+        commits first, if not this has settled it; the other hears that somebody else was faster.
 
-        :raises VersionConflictError: ``base`` is not the stored upload any more. Load it again.
+        :raises VersionConflictError: ``base`` is not the stored upload any more. Load it again; or what is
+            stored now is returned.
         :raises UploadNotFoundError, UploadGoneError: as for ``load``.
         """
         ...
@@ -159,9 +161,11 @@ class Storage(Protocol):
 
     def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``, in pieces of bounded size. ``0 <= start <= stop <=
-        offset``.
+        offset``. Never another upload's, if the id is used again while they are read.
 
         :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
+        :raises VersionConflictError: ``base`` is not the stored upload any more, and this storage cannot read
+            what it was. Load it again.
         :raises MisuseError: the upload is not complete, and this storage cannot read it before.
         """
         ...

@@ -97,6 +97,46 @@ class Undying(MemoryStorage):
         self._shelf.expect(base)
 
 
+class Mixing(MemoryStorage):
+    """Each piece is looked up by the id alone."""
+
+    async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
+        for position in range(start, stop, 1000):
+            yield self._shelf.find(base.upload.id).data[position : min(position + 1000, stop)]
+
+
+class Counting(MemoryStorage):
+    """Goes on where it was in a list that has become shorter meanwhile."""
+
+    async def scan(self) -> AsyncIterator[Stored]:
+        position = 0
+        while position < len(kept := sorted(self._shelf.kept)):
+            yield await self.load(kept[position])
+            position += 1
+
+
+class Hopeful(MemoryStorage):
+    """Counts bytes that nobody has kept."""
+
+    async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
+        return self._shelf.put(base, settle(base.upload.offset + 1), self._shelf.expect(base).data)
+
+
+class Nostalgic(MemoryStorage):
+    """Goes back to the state that it is asked to recover from."""
+
+    async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
+        kept = self._shelf.find(base.upload.id)
+        return self._shelf.put(kept.stored, base.upload, kept.data[: base.upload.offset])
+
+
+class Reviving(MemoryStorage):
+    """Recovers what was deleted."""
+
+    async def recover(self, base: Stored, settle: Callable[[int], Upload], /) -> Stored:
+        return self._shelf.put(None, base.upload, b"gone")
+
+
 def staging_with(**changes: Callable[..., Any]) -> type[MemoryStorage]:
     """A storage whose stagings are changed in one way."""
     changed = type("Staging", (MemoryStaging,), changes)
@@ -127,6 +167,11 @@ async def hurry(self: MemoryStaging, data: bytes, /) -> None:
     await MemoryStaging.write(self, data)
     if self._stored is None and self._id not in self._shelf.kept:
         self._stored = self._shelf.put(None, an_upload(id=self._id), b"")
+
+
+async def forget(self: MemoryStaging) -> None:
+    """Discard more than there was to discard."""
+    self._data.clear()
 
 
 async def jumble(self: MemoryStaging, data: bytes, /) -> None:
@@ -162,6 +207,18 @@ class Suspect(StorageContract):
         (Unclaimed, "test_an_upload_that_somebody_writes_to_is_claimed", {}),
         (OffByOne, "test_any_range_of_a_complete_upload_can_be_read", {}),
         (Undying, "test_of_a_deleted_upload_nothing_is_left", {"size": "small", "complete": True}),
+        (Mixing, "test_what_is_read_is_of_one_upload", {}),
+        (Counting, "test_scan_finds_what_stays_while_others_come_and_go", {}),
+        (Hopeful, "test_of_a_writer_and_who_recovers_one_goes_on", {"size": "none", "provisional": True}),
+        (Hopeful, "test_of_a_writer_and_who_recovers_one_goes_on", {"size": "large", "provisional": False}),
+        (
+            Overwriting,
+            "test_of_a_writer_and_who_recovers_one_goes_on",
+            {"size": "small", "provisional": False},
+        ),
+        (Nostalgic, "test_recovering_from_a_stale_base_changes_nothing", {}),
+        (Reviving, "test_a_deleted_upload_cannot_be_recovered", {}),
+        (staging_with(discard=forget), "test_what_was_committed_before_a_discard_stays", {"size": "none"}),
         (staging_with(commit=boast), "test_the_sealed_length_is_all_that_was_written", {}),
         (
             staging_with(commit=hesitate),

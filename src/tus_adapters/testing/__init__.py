@@ -46,7 +46,7 @@ pytest.register_assert_rewrite(
         for module in (
             "_adapter", "_appending", "_cancellation", "_concatenation",
             "_concatenation_crash", "_contention", "_counting", "_counting_crash", "_crash", "_creation",
-            "_keeping", "_locks", "_machine", "steps",
+            "_keeping", "_locks", "_machine", "_recovery", "steps",
         )
     )
 )  # fmt: skip

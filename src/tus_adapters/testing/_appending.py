@@ -116,6 +116,24 @@ class AppendingTests(AdapterTests):
         stored = await finish(self.open_storage(), stored, data)
         await self.check_kept(stored.upload, base + data)
 
+    @pytest.mark.parametrize("size", ["none", "small", "large"])
+    async def test_what_was_committed_before_a_discard_stays(self, size: str) -> None:
+        first, last = content(self.large), content(self.large, "last")
+        refused = content({"none": 0, "small": 10, "large": self.large}[size], "refused")
+        upload = an_upload()
+        async with self.open_storage().begin(upload) as staging:
+            await staging.write(first)
+            stored = await staging.commit(as_kept(upload))
+            await staging.write(refused)
+            await staging.discard()
+            assert staging.stored == stored
+            stored = await staging.commit(as_kept(upload))
+            assert stored.upload.offset == len(first)
+            await self.check_bytes(stored, first)
+            await staging.write(last)
+            stored = await staging.commit(as_kept(upload))
+        await self.check_kept(stored.upload, first + last)
+
     async def test_staged_bytes_are_invisible_and_abandoned_without_a_commit(self) -> None:
         upload = an_upload()
         base = await put(self.open_storage(), upload, b"kept")

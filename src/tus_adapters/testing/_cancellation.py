@@ -103,8 +103,8 @@ class CancellationTests(AdapterTests):
 
         calls: list[Callable[[], Awaitable[object]]] = [
             partial(storage.load, upload.id),
-            partial(add, storage, base, b"x"),
             partial(read, storage, base, 0, base.upload.offset if self.reads_unfinished else 0),
+            partial(add, storage, base, b"x"),
         ]
         for call in calls:
             await _cancelled_after(0, call, native=anyio_backend_name == "asyncio")

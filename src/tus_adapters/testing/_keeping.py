@@ -22,7 +22,14 @@ from tus_adapters.testing.steps import (
     scanned,
 )
 from tus_domain import MAX_LENGTH, Phase, Upload, UploadId, can_concatenate
-from tus_domain.errors import MisuseError, UploadNotFoundError, UploadRemovedError, VersionConflictError
+from tus_domain.closing import closing
+from tus_domain.errors import (
+    MisuseError,
+    UploadGoneError,
+    UploadNotFoundError,
+    UploadRemovedError,
+    VersionConflictError,
+)
 
 __all__ = ["KeepingTests"]
 
@@ -122,6 +129,23 @@ class KeepingTests(AdapterTests):
         }
         assert gone.upload.id not in found
 
+    async def test_scan_finds_what_stays_while_others_come_and_go(self) -> None:
+        """A sweep removes what it is given; and who lists page by page must not go by positions."""
+        storage = self.open_storage()
+        staying = [(await put(storage, an_upload(), b"x")).upload.id for _ in range(40)]
+        going = {(await put(storage, an_upload(), b"x")).upload.id for _ in range(40)}
+        coming = iter(range(20))
+        found: list[UploadId] = []
+        async with closing(self.open_storage().scan()) as uploads:
+            async for stored in uploads:
+                found.append(stored.upload.id)
+                if stored.upload.id in going:
+                    await storage.delete(stored)
+                    if next(coming, None) is not None:
+                        await put(storage, an_upload(), b"new")
+        assert len(set(found)) == len(found), "an upload came twice"
+        assert set(staying) <= set(found)
+
     @pytest.mark.parametrize("size", ["none", "small", "large"])
     @pytest.mark.parametrize("complete", [False, True])
     async def test_of_a_deleted_upload_nothing_is_left(self, size: str, *, complete: bool) -> None:
@@ -149,6 +173,27 @@ class KeepingTests(AdapterTests):
         await self.open_storage().delete(stored)
         with pytest.raises(UploadNotFoundError):
             await read(self.open_storage(), stored)
+
+    async def test_what_is_read_is_of_one_upload(self) -> None:
+        """Even if it is deleted meanwhile, and its id used again: who reads it slowly gets an error then, or
+        the bytes that it had.
+        """
+        upload, other = an_upload(), content(2 * self.large, "other")
+        data = content(2 * self.large)
+        stored = await finish(self.open_storage(), await put(self.open_storage(), upload, data))
+        got = b""
+        try:
+            async with closing(self.open_storage().read(stored, 0, len(data))) as pieces:
+                async for piece in pieces:
+                    if not got:
+                        await self.open_storage().delete(stored)
+                        await finish(self.open_storage(), await put(self.open_storage(), upload, other))
+                    got += piece
+        except (UploadNotFoundError, UploadGoneError, VersionConflictError):
+            assert data.startswith(got)
+        else:
+            assert got == data
+        await self.check_kept(as_complete(upload)(len(other)), other)
 
     async def test_the_id_of_a_deleted_upload_is_free(self) -> None:
         upload = an_upload()
