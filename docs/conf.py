@@ -6,13 +6,15 @@ same relative links that work in a checkout. Nothing is fetched, neither when it
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version as installed
 from typing import Any
 
 import click
-from attrs import NOTHING, Factory, fields_dict
+from attrs import NOTHING, Factory, fields_dict, has
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.inspect import object_description
 
 from litestar_tus import TUSConfig
 from litestar_tus.cli import main as command
@@ -33,6 +35,7 @@ suppress_warnings = ["myst.header"]  # a page of decisions may begin where it li
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
 
 html_theme = "shibuya"
@@ -54,9 +57,21 @@ html_theme_options = {
 }
 
 
-def _no_signature(_app: Sphinx, _what: str, _name: str, obj: Any, *_: Any) -> tuple[str, None] | None:
-    """Fifty fields in one line are no help; each has an entry of its own."""
-    return ("", None) if obj is TUSConfig else None
+def _signature(
+    _app: Sphinx, _what: str, _name: str, obj: Any, _options: Any, arguments: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    """Fifty fields in one line are no help; each has an entry of its own. A protocol is not called. And of a
+    default that is in the class, or made anew each time, what attrs generates has only a name.
+    """
+    if obj is TUSConfig or getattr(obj, "_is_protocol", False):
+        return "", None
+    if arguments is None or not has(obj):
+        return None
+    fields = fields_dict(obj)
+    shown = re.sub(
+        r"attr_dict\['(\w+)'\]\.default", lambda name: object_description(fields[name[1]].default), arguments
+    )
+    return shown.replace("= NOTHING", "= ..."), returned
 
 
 def _with_default(_app: Sphinx, _what: str, name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
@@ -70,7 +85,10 @@ def _with_default(_app: Sphinx, _what: str, name: str, _obj: Any, _options: Any,
     if isinstance(default, Factory):
         default = default.factory()
     shown = "all of them" if field == "extensions" else f"``{default!r}``"
-    lines += ["", f"Default: {shown}."]
+    # An optional number's check is inside another.
+    check = fields_dict(TUSConfig)[field].validator
+    number = str(getattr(check, "validator", check))
+    lines += ["", f"Default: {shown}." + (f" Otherwise {number}." if number.startswith("a ") else "")]
 
 
 def _show_defaults(command: click.Command) -> None:
@@ -78,9 +96,15 @@ def _show_defaults(command: click.Command) -> None:
     if command.context_settings.get("show_default"):
         for option in command.params:
             if isinstance(option, click.Option) and option.show_default is None:
-                option.show_default = option.to_info_dict()["default"] is not None
+                # click has an object of its own for a flag that has none.
+                option.show_default = isinstance(option.default, str | int | float)
     for inner in getattr(command, "commands", {}).values():
         _show_defaults(inner)
+
+
+def _mark_options(_app: Sphinx, _context: click.Context, lines: list[str]) -> None:
+    """Or the two hyphens of `--option` would become a dash."""
+    lines[:] = [re.sub(r"(?<!`)--[a-z-]+", r"``\g<0>``", line) for line in lines]
 
 
 def _explain_diagrams(_app: Sphinx, page: nodes.document) -> None:
@@ -99,6 +123,7 @@ def _explain_diagrams(_app: Sphinx, page: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     _show_defaults(command)
+    app.connect("sphinx-click-process-description", _mark_options)
     app.connect("doctree-read", _explain_diagrams)
-    app.connect("autodoc-process-signature", _no_signature)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-docstring", _with_default)

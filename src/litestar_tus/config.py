@@ -17,7 +17,7 @@ from litestar.openapi.spec import SecurityRequirement
 from litestar.types import Middleware
 from litestar.utils.path import normalize_path
 
-from litestar_tus._numbers import check_number
+from litestar_tus._numbers import Numbers
 from litestar_tus._proxies import networks
 from litestar_tus.hooks import BeforeCreate, BeforeStep, MetadataOverride, Owner
 from litestar_tus.observing import Observer, ObserverFactory
@@ -55,13 +55,6 @@ def _extensions(names: Collection[str]) -> frozenset[Extension]:
 def _proxies(names: Collection[str]) -> tuple[str, ...]:
     networks(names)
     return tuple(names)
-
-
-def _number(least: float, most: float, *, whole: bool = False) -> Check:
-    def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
-        check_number(attribute.name, value, least, most, whole=whole)
-
-    return check
 
 
 def _port(port: type) -> Check:
@@ -106,15 +99,15 @@ class TUSConfig:
     """URL prefix of the endpoints: uploads are created at it, and live below it."""
     upload_dir: str | os.PathLike[str] = "./uploads"
     """Directory of the file backend. Made when it is needed."""
-    max_size: int | None = field(default=None, validator=_or_none(_number(1, MAX_LENGTH, whole=True)))
+    max_size: int | None = field(default=None, validator=_or_none(Numbers(1, MAX_LENGTH, whole=True)))
     """Largest upload in bytes; ``None``: no limit."""
-    expiration_seconds: float | None = field(default=86400, validator=_or_none(_number(0, _CENTURY)))
+    expiration_seconds: float | None = field(default=86400, validator=_or_none(Numbers(0, _CENTURY)))
     """Life of an unfinished upload in seconds, 100 years at the most; ``None``: no expiry."""
     sliding_expiration: bool = field(default=False, validator=instance_of(bool))
     """Whether that life begins anew each time when bytes are kept, not only with the creation. It never
     becomes shorter by that.
     """
-    retention_seconds: float | None = field(default=None, validator=_or_none(_number(0, _CENTURY)))
+    retention_seconds: float | None = field(default=None, validator=_or_none(Numbers(0, _CENTURY)))
     """Life of a complete upload in seconds from its completion, partial ones included; ``None``: complete
     uploads are kept. Counts for those that are completed while it is set.
     """
@@ -176,7 +169,7 @@ class TUSConfig:
     """Tags, for the application's schema."""
     include_in_schema: bool = False
     """Whether the application's OpenAPI schema shows the endpoints."""
-    announce_within: float = field(default=600.0, validator=_number(0.001, _CENTURY))
+    announce_within: float = field(default=600.0, validator=Numbers(0.001, _CENTURY))
     """How many seconds listeners of ``POST_FINISH`` usually take at the most. An upload that is found later
     and of which they have not heard is announced again.
     """
@@ -184,41 +177,41 @@ class TUSConfig:
     """Whether to look through all uploads at the start, if anybody listens to ``POST_FINISH``, for those that
     were complete when a process died and of which listeners have not heard.
     """
-    sweep_interval: float | None = field(default=86400, validator=_or_none(_number(0.001, _CENTURY)))
+    sweep_interval: float | None = field(default=86400, validator=_or_none(Numbers(0.001, _CENTURY)))
     """About how many seconds pass between two looks through all uploads, by each process: expired ones are
     removed, completions that nobody announced are, and the storage clears up. ``None``: never; then call
     ``plugin.uploads.sweep()`` at times. A look reads every upload's record.
     """
-    sweep_limit: int | None = field(default=10_000, validator=_or_none(_number(1, math.inf, whole=True)))
+    sweep_limit: int | None = field(default=10_000, validator=_or_none(Numbers(1, math.inf, whole=True)))
     """With how many uploads such a look does something at the most. If that is not all, another follows
     after a minute. ``None``: with all.
     """
-    idle_timeout: float = field(default=60.0, validator=_number(0.001, math.inf))
+    idle_timeout: float = field(default=60.0, validator=Numbers(0.001, math.inf))
     """How many seconds a body may stay silent. Then what came is kept, and the connection given up."""
-    minimum_speed: float | None = field(default=None, validator=_or_none(_number(1, MAX_LENGTH)))
+    minimum_speed: float | None = field(default=None, validator=_or_none(Numbers(1, MAX_LENGTH)))
     """How many bytes per second a body has to bring, on the average of ``idle_timeout`` seconds that it is
     waited for. From a slower one what came is kept, and the connection given up. ``None``: any.
     """
-    max_requests: int | None = field(default=None, validator=_or_none(_number(1, math.inf, whole=True)))
+    max_requests: int | None = field(default=None, validator=_or_none(Numbers(1, math.inf, whole=True)))
     """How many requests to this plugin each process serves at a time; more are answered 429. Downloads count
     until they begin. ``None``: any number.
     """
     max_requests_per_upload: int | None = field(
-        default=32, validator=_or_none(_number(1, math.inf, whole=True))
+        default=32, validator=_or_none(Numbers(1, math.inf, whole=True))
     )
     """The same for one upload: of those that write, one does, and the others wait for it to stop."""
-    max_uploads: int | None = field(default=None, validator=_or_none(_number(1, math.inf, whole=True)))
+    max_uploads: int | None = field(default=None, validator=_or_none(Numbers(1, math.inf, whole=True)))
     """How many uploads that are not complete there may be, in all processes and nodes together that share the
     storage and have the same limits; for another one a client is answered 429. Partial uploads count, and
     final ones that wait for theirs. Counts those that were created while it was set. ``None``: any number.
     """
     max_uploads_per_owner: int | None = field(
-        default=None, validator=_or_none(_number(1, math.inf, whole=True))
+        default=None, validator=_or_none(Numbers(1, math.inf, whole=True))
     )
     """The same for each owner. Uploads that have none count in ``max_uploads`` only."""
-    max_header_size: int = field(default=65_536, validator=_number(1024, math.inf, whole=True))
+    max_header_size: int = field(default=65_536, validator=Numbers(1024, math.inf, whole=True))
     """How large the headers of a request may be, in bytes; larger ones are answered 431."""
-    max_metadata_size: int = field(default=16_384, validator=_number(0, math.inf, whole=True))
+    max_metadata_size: int = field(default=16_384, validator=Numbers(0, math.inf, whole=True))
     """How large the metadata of an upload may be, as the client sends them, in bytes; larger ones are
     answered 400.
     """
@@ -226,7 +219,7 @@ class TUSConfig:
     """Whether partial uploads are deleted once a final one has their bytes. A client cannot use them for
     another one then.
     """
-    max_sources: int = field(default=1000, validator=_number(1, math.inf, whole=True))
+    max_sources: int = field(default=1000, validator=Numbers(1, math.inf, whole=True))
     """How many uploads a final one may list. Each counts as often as it is listed: so often its bytes are
     copied. ``max_size`` bounds what comes of it.
     """

@@ -24,7 +24,8 @@ class Policy:
     killed server loses one interval at most, and others see the progress. ``remove_partials``: partial
     uploads are deleted once a final one has their bytes (T-CONC-10); another final one cannot have them then.
     ``max_sources``: how many uploads a final one may list; each counts as often as it is listed, since its
-    bytes are copied as often.
+    bytes are copied as often. ``extensions`` are those that are offered, and ``algorithms`` those of
+    ``ALGORITHMS`` that a checksum may have.
     """
 
     max_size: int = MAX_LENGTH

@@ -298,6 +298,7 @@ class Hooks:
     several share a storage and no locks, if two of them complete it at a time.
     """
     before_terminate: Callable[[Upload], Awaitable[None]] | None = None
+    """A client is about to end the upload. Nothing is removed yet."""
 
 
 NO_HOOKS = Hooks()

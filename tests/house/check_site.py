@@ -25,6 +25,8 @@ from litestar_tus.cli import main as command
 REFERENCE = Path("docs/configuration.html")
 # What is loaded to show a page, by element; `a` leads the reader away and may lead anywhere.
 LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src"}
+# What Python, attrs and click print of values that are not meant to be read.
+RAW = re.compile(r"<function \S+|<\S+ object at 0x|Sentinel\.\w+|attr_dict\[|= NOTHING\b")
 
 
 @dataclass
@@ -73,6 +75,8 @@ def problems(site: Path) -> Iterator[str]:
         for target in page(file).links:
             if complaint := dead(file, target):
                 yield f"{file.relative_to(site)}: {target}: {complaint}"
+        for raw in RAW.findall("".join(page(file).text)):
+            yield f"{file.relative_to(site)}: shows {raw}"
     for sheet in sorted(site.rglob("*.css")):
         # A font's address is no fault: that of the theme is asked for only where a page shows a flag.
         if "@import" in sheet.read_text(encoding="utf-8"):

@@ -35,6 +35,8 @@ def test_a_right_site_passes(site: Path) -> None:
         ('<img src="missing.png">', "index.html: missing.png: no such file"),
         ('<script src="https://example.org/x.js"></script>', "index.html: loads https://example.org/x.js"),
         ('<link href="//example.org/x.css">', "index.html: loads //example.org/x.css"),
+        ("<code>x = &lt;a.B object at 0x7f&gt;</code>", "index.html: shows <a.B object at 0x"),
+        ("<p>Default: Sentinel.UNSET</p>", "index.html: shows Sentinel.UNSET"),
     ],
 )
 def test_what_is_wrong_is_found(site: Path, html: str, problem: str) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
-from litestar_tus._numbers import check_number
+from litestar_tus._numbers import Numbers
 from tus_adapters.files import DirectoriesUnfitError, Durability, FileLocks, FileStorage, Layout
 from tus_domain import Upload
 
@@ -66,7 +66,7 @@ class FileStorageBackend(FileStorage):
         file_name: Callable[[Upload], str | PurePath] | None = None,
         remember: timedelta = timedelta(days=1),
     ) -> None:
-        check_number("lock_patience", lock_patience, 0)
+        Numbers(0).insist("lock_patience", lock_patience)
         kept: Any = remember
         if not isinstance(kept, timedelta) or kept < timedelta():
             raise ValueError(f"remember: expected a timedelta that is not negative, not {remember!r}")

@@ -9,7 +9,7 @@ import boto3  # pyright: ignore[reportMissingTypeStubs] - published without type
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] - the same
 from botocore.exceptions import BotoCoreError  # pyright: ignore[reportMissingTypeStubs] - the same
 
-from litestar_tus._numbers import check_number
+from litestar_tus._numbers import Numbers
 from tus_adapters.locks import MemoryLocks
 from tus_adapters.s3 import (
     BotoBucket,
@@ -38,6 +38,7 @@ def make_client(*, connections: int = 32, **settings: Any) -> Any:
     where S3 requires them: the signature proves the bytes, or TLS does. What has less than 1 MiB is sent
     without first asking whether it may be.
 
+    :param connections: how many requests it can make at a time.
     :param settings: further arguments of ``boto3.client``: ``endpoint_url``, ``region_name`` and so on. What
         is not given comes from the environment and its files, as always with boto3.
     :raises ValueError: with these settings, or those of the environment, there can be no client.
@@ -84,9 +85,9 @@ class S3StorageBackend(S3Storage):
         that one.
     :param bucket: its name.
     :param key_prefix: what all keys begin with. Nothing else may keep objects there.
-    :param part_size: in bytes, 5 MiB at least; larger for uploads that would not fit into 8,000 parts, and
-        smaller (but 5 MiB at least) for those that come in chunks, which are to end with a part.
-    :param parts_at_a_time: how many parts of one upload may be on their way.
+    :param part_size: in bytes, from 5 MiB to 5 GiB; larger for uploads that would not fit into 8,000 parts,
+        and smaller (but 5 MiB at least) for those that come in chunks, which are to end with a part.
+    :param parts_at_a_time: how many parts of one upload may be on their way, 1 at least.
     :param memory: how many bytes all uploads of the process together may take, ``part_size`` at least. They
         hold seven eighths of it: the heap loses some between pieces of all sizes.
     :param object_key: the key of an upload's object, asked for when the upload is created. Whatever is there
@@ -117,9 +118,9 @@ class S3StorageBackend(S3Storage):
         object_options: Callable[[Upload], Options] | None = None,
         lock_patience: float = 10.0,
     ) -> None:
-        check_number("part_size", part_size, _LEAST_PART, _LARGEST_PART, whole=True)
-        check_number("parts_at_a_time", parts_at_a_time, 1, whole=True)
-        check_number("lock_patience", lock_patience, 0)
+        Numbers(_LEAST_PART, _LARGEST_PART, whole=True).insist("part_size", part_size)
+        Numbers(1, whole=True).insist("parts_at_a_time", parts_at_a_time)
+        Numbers(0).insist("lock_patience", lock_patience)
         if memory < part_size:
             raise ValueError(f"memory: expected {part_size} or more, a part, not {memory!r}")
         self._boto = BotoBucket(make_client() if client is None else client, bucket)
