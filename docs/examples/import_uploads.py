@@ -3,7 +3,8 @@
     python import_uploads.py ./old-uploads ./uploads
 
 Both servers have to stand still. Nothing of the old directory is changed, and what was taken over before is
-left out, so that it can be run again.
+left out, so that it can be run again. So is what has no file any more, because the application has moved it
+away, and what has no record that can be read.
 """
 
 import json
@@ -18,7 +19,7 @@ from attrs import evolve
 
 from litestar_tus.backends.file import FileStorageBackend
 from tus_domain import CompletionPolicy, Concatenation, Metadata, Phase, Storage, Upload, UploadId
-from tus_domain.errors import UploadExistsError
+from tus_domain.errors import TusError, UploadExistsError
 
 PIECE = 1024 * 1024
 LIFETIME = timedelta(days=1)  # of what is unfinished, from now on
@@ -28,26 +29,34 @@ def uploads(old: Path) -> Iterator[tuple[Path, Upload]]:
     """The files there, and what each is an upload of."""
     for record in sorted(old.glob("*.info")):
         file = record.with_suffix("")
-        body: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        partial = body.get("concat_type") == "partial" or bool(body.get("is_partial"))
-        created = datetime.fromisoformat(body["created_at"])
-        metadata = {
-            name: value.encode("utf-8", "surrogateescape") for name, value in body.get("metadata", {}).items()
-        }
-        yield (
-            file,
-            Upload(
-                id=UploadId(file.name),
-                offset=min(body["offset"], file.stat().st_size),  # bytes behind it were never acknowledged
-                length=body["size"],
-                phase=Phase.RECEIVING,
-                policy=CompletionPolicy.IMPLICIT,
-                metadata=Metadata.of(metadata),
-                created_at=created.astimezone(UTC),
-                expires_at=datetime.now(UTC) + LIFETIME,
-                concatenation=Concatenation("partial") if partial else None,
-            ),
-        )
+        if not file.is_file():
+            print(f"{file.name}: left out, its file is not there")
+            continue
+        try:
+            upload = upload_of(file, json.loads(record.read_text(encoding="utf-8")))
+        except (LookupError, TypeError, ValueError, TusError):
+            print(f"{file.name}: left out, its record cannot be read")
+        else:
+            yield file, upload
+
+
+def upload_of(file: Path, body: dict[str, Any]) -> Upload:
+    """The upload that the JSON of a record tells of."""
+    partial = body.get("concat_type") == "partial" or bool(body.get("is_partial"))
+    metadata = {
+        name: value.encode("utf-8", "surrogateescape") for name, value in body.get("metadata", {}).items()
+    }
+    return Upload(
+        id=UploadId(file.name),
+        offset=min(body["offset"], file.stat().st_size),  # bytes behind it were never acknowledged
+        length=body["size"],
+        phase=Phase.RECEIVING,
+        policy=CompletionPolicy.IMPLICIT,
+        metadata=Metadata.of(metadata),
+        created_at=datetime.fromisoformat(body["created_at"]).astimezone(UTC),
+        expires_at=datetime.now(UTC) + LIFETIME,
+        concatenation=Concatenation("partial") if partial else None,
+    )
 
 
 async def take_over(file: Path, upload: Upload, storage: Storage) -> Upload:

@@ -17,6 +17,7 @@ from tests.clients.processes import ROOT
 
 DATA = b"hello world"
 COMPLETE, UNFINISHED, PARTIAL = "a" * 32, "b" * 32, "c" * 32
+MOVED, TORN = "0" * 32, "1" * 32  # which come first
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -97,3 +98,18 @@ def test_uploads_go_on_where_they_were(old: Path, tmp_path: Path) -> None:
     assert f"filename {name}" in head.headers["upload-metadata"]
     assert {file.name: file.read_bytes() for file in old.iterdir()} == before
     assert json.loads((new / f"{COMPLETE}.info").read_text())["created_at"] < datetime.now(UTC).isoformat()
+
+
+def test_what_cannot_be_taken_over_keeps_nothing_else_from_it(old: Path, tmp_path: Path) -> None:
+    """The application has moved one file away, and the server died while it wrote a record."""
+    record = (old / f"{COMPLETE}.info").read_text()
+    (old / f"{MOVED}.info").write_text(record.replace(COMPLETE, MOVED))
+    (old / TORN).write_bytes(DATA)
+    (old / f"{TORN}.info").write_text(record[:20])
+
+    said = run(old, tmp_path / "new")
+
+    assert f"{MOVED}: left out, its file is not there" in said
+    assert f"{TORN}: left out, its record cannot be read" in said
+    assert f"{COMPLETE}: 11 of 11 bytes" in said
+    assert not list((tmp_path / "new").glob(f"{MOVED}*")) + list((tmp_path / "new").glob(f"{TORN}*"))
