@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from attrs import Attribute, field, frozen
-from attrs.validators import instance_of, is_callable, optional
+from attrs.validators import is_callable, optional
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
@@ -73,6 +73,11 @@ def _maker(_: Any, attribute: Attribute[Any], value: Any) -> None:
         raise TypeError(f"{attribute.name}: expected what makes an Observer, not {value!r}")
 
 
+def _flag(_: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name}: expected True or False, not {value!r}")
+
+
 def _bool_or_maker(_: Any, attribute: Attribute[Any], value: Any) -> None:
     if not isinstance(value, bool):
         _maker(_, attribute, value)
@@ -103,7 +108,7 @@ class TUSConfig:
     """Largest upload in bytes; ``None``: no limit."""
     expiration_seconds: float | None = field(default=86400, validator=_or_none(Numbers(0, _CENTURY)))
     """Life of an unfinished upload in seconds, 100 years at the most; ``None``: no expiry."""
-    sliding_expiration: bool = field(default=False, validator=instance_of(bool))
+    sliding_expiration: bool = field(default=False, validator=_flag)
     """Whether that life begins anew each time when bytes are kept, not only with the creation. It never
     becomes shorter by that.
     """
@@ -167,13 +172,13 @@ class TUSConfig:
     """Security requirements, for the application's schema."""
     tags: Sequence[str] = field(default=(), converter=_tags)
     """Tags, for the application's schema."""
-    include_in_schema: bool = False
+    include_in_schema: bool = field(default=False, validator=_flag)
     """Whether the application's OpenAPI schema shows the endpoints."""
     announce_within: float = field(default=600.0, validator=Numbers(0.001, _CENTURY))
     """How many seconds listeners of ``POST_FINISH`` usually take at the most. An upload that is found later
     and of which they have not heard is announced again.
     """
-    announce_missed: bool = True
+    announce_missed: bool = field(default=True, validator=_flag)
     """Whether to look through all uploads at the start, if anybody listens to ``POST_FINISH``, for those that
     were complete when a process died and of which listeners have not heard.
     """
@@ -215,7 +220,7 @@ class TUSConfig:
     """How large the metadata of an upload may be, as the client sends them, in bytes; larger ones are
     answered 400.
     """
-    remove_partials: bool = field(default=False, validator=instance_of(bool))
+    remove_partials: bool = field(default=False, validator=_flag)
     """Whether partial uploads are deleted once a final one has their bytes. A client cannot use them for
     another one then.
     """
@@ -227,11 +232,11 @@ class TUSConfig:
     """Makes the ids of new uploads, which must never repeat. ``None``: 128 random bits. Not asked for final
     uploads of a concatenation: their ids follow from what they consist of.
     """
-    downloads: bool = field(default=False, validator=instance_of(bool))
+    downloads: bool = field(default=False, validator=_flag)
     """Whether complete uploads can be downloaded, with GET, by whoever the guards let through; with an
     ``owner``, by that one.
     """
-    absolute_location: bool = field(default=False, validator=instance_of(bool))
+    absolute_location: bool = field(default=False, validator=_flag)
     """Whether ``Location`` has scheme and host. Without them it is a path, which no proxy can make wrong."""
     trusted_proxies: Collection[str] = field(default=(), converter=_proxies)
     """Whose ``Forwarded`` and ``X-Forwarded-*`` are believed, for ``absolute_location``: addresses and

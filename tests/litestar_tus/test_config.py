@@ -235,6 +235,14 @@ def test_what_makes_no_observer_is_refused_before_the_first_request(name: str) -
         in_memory(**{name: lambda prefix, storage: None})
 
 
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(TUSConfig) if field.type == "bool"])
+def test_yes_and_no_are_no_words(name: str) -> None:
+    with pytest.raises(TypeError) as refusal:
+        TUSConfig(**{name: "no"})
+
+    assert str(refusal.value) == f"{name}: expected True or False, not 'no'"
+
+
 @pytest.mark.parametrize(
     ("extensions", "missing"),
     [
