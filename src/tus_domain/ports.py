@@ -143,8 +143,9 @@ class Storage(Protocol):
 
         A storage that still has bytes which a writer left behind, who died before their commit, keeps them:
         it asks ``settle`` what the upload is with so many bytes, and records that. One that has none may
-        just load. Of what this returns, and a writer who lives after all and holds no lock, one goes on: who
-        commits first, if not this has settled it; the other hears that somebody else was faster.
+        just load. A writer who lives after all, and holds no lock, is locked out by that or is not: of it and
+        whoever goes on from what this returns, no more than one commits, and the other hears that somebody
+        else was faster.
 
         :raises VersionConflictError: ``base`` is not the stored upload any more. Load it again; or what is
             stored now is returned.
@@ -161,7 +162,7 @@ class Storage(Protocol):
 
     def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``, in pieces of bounded size. ``0 <= start <= stop <=
-        offset``. Never another upload's, if the id is used again while they are read.
+        offset``. If the id is used again meanwhile, no bytes of another upload follow those that came.
 
         :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
         :raises VersionConflictError: ``base`` is not the stored upload any more, and this storage cannot read
