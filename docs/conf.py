@@ -65,7 +65,11 @@ def _signature(
     """
     if obj is TUSConfig or getattr(obj, "_is_protocol", False):
         return "", None
-    if arguments is None or not has(obj):
+    if arguments is None:
+        return None
+    if "~P" in arguments:  # of a ParamSpec, Sphinx makes what it cannot read itself
+        return arguments.replace("[~P]", "P").replace("~typing.~P", "P"), returned
+    if not has(obj):
         return None
     fields = fields_dict(obj)
     shown = re.sub(
