@@ -45,10 +45,6 @@ class Uploads:
 
     Safe for any number of concurrent calls, and for any number of instances over the same storage and locks.
     Where an error is raised, its ``upload`` is the upload as it stands, if the client may know it.
-
-    :param events: who is told of what happened, after its commit; an ``Announcer`` or an ``Observer`` is
-        told more.
-    :raises MisuseError: the policy limits how many uploads there are, and the storage cannot count.
     """
 
     def __init__(
@@ -87,13 +83,7 @@ class Uploads:
         told, the upload exists with what could be kept, and the error's ``upload`` says so; if the client is
         gone, nothing is left, since nobody could ever ask for it.
 
-        :raises ExtensionDisabledError: creation, a deferred length, a body, a checksum or concatenation is
-            not offered.
-        :raises InvalidMetadataError: the metadata are larger than is allowed.
-        :raises LengthMismatchError, UploadTooLargeError, LengthExceededError: a length is negative, over the
-            limit, or less than the body has.
-        :raises UnknownChecksumAlgorithmError, InvalidChecksumError: the checksum cannot be verified.
-        :raises ChecksumMismatchError: the body is not what the checksum promised, and is discarded.
+        :raises RequestError: it is refused; see ``decide.create`` and ``Append.tell``.
         :raises TooManyUploadsError: there are as many unfinished uploads as may be.
         :raises BodyLostError: the body broke off.
         :raises UploadExistsError: the id is taken.
@@ -164,15 +154,8 @@ class Uploads:
         Returns when the bytes are kept. What came of a body that breaks off is kept too, unless a checksum
         was promised for it.
 
-        :raises UploadNotFoundError, UploadGoneError: there is none that ``asker`` may use, or not any more.
-        :raises FinalUploadError: it consists of others.
-        :raises OffsetMismatchError: the body belongs elsewhere (T-CORE-24).
-        :raises LengthMismatchError: the declared length contradicts the known one, or the offset (T-DEF-05).
-        :raises UploadTooLargeError, LengthExceededError: the declared length, or the body, is over the limit;
-            the body is longer than what is left.
-        :raises ExtensionDisabledError, UnknownChecksumAlgorithmError, InvalidChecksumError: the checksum
-            cannot be verified.
-        :raises ChecksumMismatchError: the body is not what the checksum promised, and is discarded.
+        :raises RequestError: the command is refused; see ``decide.append`` and ``Append.tell``; or ``asker``
+            may not use the upload.
         :raises BodyLostError: the body broke off; or another request took over.
         :raises ContentionError: somebody else has the upload.
         :raises StorageError: the storage failed.
@@ -199,7 +182,6 @@ class Uploads:
         :raises UploadNotFoundError, UploadGoneError: there is none that ``asker`` may use, or not any more.
         :raises ExtensionDisabledError: termination is not offered.
         :raises ContentionError: somebody else has the upload.
-        :raises StorageError: the storage failed.
         """
         await self._admit(upload_id, asker)
         async with self._locks.hold(upload_id):
