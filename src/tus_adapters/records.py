@@ -30,6 +30,7 @@ that is part of a concatenation for an ordinary one.
 """
 
 Placement = TypeVar("Placement", bound=AttrsInstance)
+Given = TypeVar("Given", bound=AttrsInstance)  # of a call, so that Record.following alone has a type
 
 
 _UNREADABLE = (
@@ -65,8 +66,8 @@ class Record(Generic[Placement]):
 
     @staticmethod
     def following(
-        before: Record[Placement] | None, upload: Upload, placement: Placement, *, birth: str | None = None
-    ) -> Record[Placement]:
+        before: Record[Given] | None, upload: Upload, placement: Given, *, birth: str | None = None
+    ) -> Record[Given]:
         """The state that follows ``before``, or, if that is ``None``, the first one of a new upload.
 
         :param birth: of a new upload, if there is one already: see ``new_birth``.
@@ -91,7 +92,10 @@ def new_birth() -> str:
 
 
 class Codec(Generic[Placement]):
-    """Turns records into JSON and back, for one adapter's placement."""
+    """Turns records into JSON and back, for one adapter's placement.
+
+    :param placement: its class: of attrs, with fields that cattrs can turn into JSON and back.
+    """
 
     def __init__(self, placement: type[Placement]) -> None:
         converter = _converter()
@@ -145,7 +149,7 @@ def plain(upload: Upload) -> Record[NoPlacement]:
     """A record of ``upload`` alone, for a store that compares and swaps by its version: that never occurs
     again, whatever there was before.
     """
-    return Record[NoPlacement].following(None, upload, NoPlacement())
+    return Record.following(None, upload, NoPlacement())
 
 
 def _converter() -> Converter:
