@@ -63,7 +63,8 @@ class MemoryStorage:
 
     async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``."""
-        data = self._shelf.find(base.upload.id).data
+        self._shelf.find(base.upload.id)
+        data = self._shelf.expect(base).data
         for position in range(start, stop, _PIECE):
             yield data[position : min(position + _PIECE, stop)]
 

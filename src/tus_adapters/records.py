@@ -81,6 +81,10 @@ class Record(Generic[Placement]):
         """The token for compare-and-swap."""
         return f"{self.revision}.{self.birth}"
 
+    def follows(self, base: Stored) -> bool:
+        """Whether this is a state of the upload that ``base`` is, and not of another under the same id."""
+        return base.version.rpartition(".")[2] == self.birth
+
     def stored(self, *, claimed: bool = False) -> Stored:
         """The upload as a storage hands it out."""
         return Stored(self.upload, self.version, claimed)

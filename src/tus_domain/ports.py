@@ -162,7 +162,7 @@ class Storage(Protocol):
 
     def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``, in pieces of bounded size. ``0 <= start <= stop <=
-        offset``. If the id is used again meanwhile, no bytes of another upload follow those that came.
+        offset``. Never another upload's, even if the id is used again meanwhile.
 
         :raises UploadNotFoundError, UploadGoneError: there is none, or not any more.
         :raises VersionConflictError: ``base`` is not the stored upload any more, and this storage cannot read

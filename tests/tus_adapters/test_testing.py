@@ -208,6 +208,7 @@ class Suspect(StorageContract):
         (OffByOne, "test_any_range_of_a_complete_upload_can_be_read", {}),
         (Undying, "test_of_a_deleted_upload_nothing_is_left", {"size": "small", "complete": True}),
         (Mixing, "test_what_is_read_is_of_one_upload", {}),
+        (Mixing, "test_what_was_deleted_is_not_read_under_its_id", {}),
         (Counting, "test_scan_finds_what_stays_while_others_come_and_go", {}),
         (Hopeful, "test_of_a_writer_and_who_recovers_one_goes_on", {"size": "none", "provisional": True}),
         (Hopeful, "test_of_a_writer_and_who_recovers_one_goes_on", {"size": "large", "provisional": False}),

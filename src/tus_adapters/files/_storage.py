@@ -23,7 +23,13 @@ from tus_adapters.files._strays import Strays
 from tus_adapters.files._writer import Writer
 from tus_adapters.threads import Threads
 from tus_domain import Clock, Stored, Upload, UploadId
-from tus_domain.errors import RequestError, StorageError, UploadGoneError, UploadNotFoundError
+from tus_domain.errors import (
+    RequestError,
+    StorageError,
+    UploadGoneError,
+    UploadNotFoundError,
+    VersionConflictError,
+)
 
 __all__ = ["FileStorage"]
 
@@ -105,7 +111,7 @@ class FileStorage:
 
     async def read(self, base: Stored, start: int, stop: int, /) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``stop``."""
-        reader = _Reader(self._store, self._finished, base.upload.id)
+        reader = _Reader(self._store, self._finished, base)
         try:
             while start < stop:
                 data = await self._threads.run(reader.read, start, min(_PIECE, stop - start))
@@ -250,15 +256,15 @@ class FileStorage:
 class _Reader:
     """The half of a reading that blocks. Keeps the file open, whatever happens to its name meanwhile."""
 
-    def __init__(self, store: Store, finished: FinishedFiles, upload_id: UploadId) -> None:
+    def __init__(self, store: Store, finished: FinishedFiles, base: Stored) -> None:
         self._store = store
         self._finished = finished
-        self._id = upload_id
+        self._base = base
         self._descriptor: int | None = None
 
     def read(self, start: int, size: int) -> bytes:
         """Some bytes from ``start``: at least one, ``size`` at the most."""
-        with storage_errors(self._id):
+        with storage_errors(self._base.upload.id):
             if self._descriptor is None:
                 self._descriptor = self._open()
             data = os.pread(self._descriptor, size, start)
@@ -267,12 +273,19 @@ class _Reader:
         return data
 
     def _open(self) -> int:
-        place = self._store.layout.of(self._id)
+        place = self._store.layout.of(self._base.upload.id)
         descriptor = open_existing(place.data, os.O_RDONLY)
-        if descriptor is None:
+        try:
+            # After the file was opened: while there is a record of this upload, its file is no other's.
             record = self._store.load(place)
-            if (finished := record.placement.finished) is not None:
-                descriptor = self._finished.open(finished, record.upload.offset)
+            if not record.follows(self._base):
+                raise VersionConflictError
+        except BaseException:
+            if descriptor is not None:
+                os.close(descriptor)
+            raise
+        if descriptor is None and (finished := record.placement.finished) is not None:
+            descriptor = self._finished.open(finished, record.upload.offset)
         if descriptor is None:
             raise UploadNotFoundError
         return descriptor

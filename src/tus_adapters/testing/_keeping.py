@@ -195,6 +195,15 @@ class KeepingTests(AdapterTests):
             assert got == data
         await self.check_kept(as_complete(upload)(len(other)), other)
 
+    async def test_what_was_deleted_is_not_read_under_its_id(self) -> None:
+        """Not even where the id is used again: whoever was let in to the one may not be to the other."""
+        upload = an_upload()
+        stored = await finish(self.open_storage(), await put(self.open_storage(), upload, b"mine"))
+        await self.open_storage().delete(stored)
+        await finish(self.open_storage(), await put(self.open_storage(), upload, b"other"))
+        with pytest.raises((UploadNotFoundError, UploadGoneError, VersionConflictError)):
+            await read(self.open_storage(), stored)
+
     async def test_the_id_of_a_deleted_upload_is_free(self) -> None:
         upload = an_upload()
         stored = await put(self.open_storage(), upload, content(self.large))
