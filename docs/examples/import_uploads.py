@@ -34,7 +34,7 @@ def uploads(old: Path) -> Iterator[tuple[Path, Upload]]:
             continue
         try:
             upload = upload_of(file, json.loads(record.read_text(encoding="utf-8")))
-        except (LookupError, TypeError, ValueError, TusError):
+        except (AttributeError, LookupError, TypeError, ValueError, TusError):
             print(f"{file.name}: left out, its record cannot be read")
         else:
             yield file, upload
