@@ -11,7 +11,14 @@ from typing import Any
 
 from litestar_tus.observing import Observer
 from tus_domain import Clock, Upload, UploadId
-from tus_domain.errors import BodyLostError, ContentionError, RequestError, StorageError
+from tus_domain.errors import (
+    BodyLostError,
+    ContentionError,
+    RequestError,
+    StorageError,
+    StorageFullError,
+    StorageUnavailableError,
+)
 from tus_domain.events import (
     Event,
     OffsetAdvanced,
@@ -79,6 +86,8 @@ class LogObserver(Observer):
                 _log.info("body broke off", extra=facts)
             case ContentionError():
                 _log.info("upload in conflict", extra=facts)
+            case StorageFullError() | StorageUnavailableError():  # as long as it lasts, all requests meet it
+                _log.error("storage failed", extra=facts | {"error": str(error.__cause__ or error)})
             case StorageError():
                 _log.error("storage failed", extra=facts, exc_info=error)
             case RequestError():

@@ -18,7 +18,7 @@ from tests.litestar_tus.asgi import DISCONNECT, END, Answered, created, exchange
 from tests.litestar_tus.service import VERSION, Service, application, in_memory
 from tests.tus_domain.doubles import Fault, FaultyStorage
 from tus_domain import UploadId
-from tus_domain.errors import StorageFullError
+from tus_domain.errors import StorageError, StorageFullError, StorageUnavailableError
 
 SECRETS = ("aGVsbG8=", "hello", "alice", "testclient", "filename", "report", "127.0.0.1", "2aae6c")
 
@@ -152,7 +152,7 @@ async def test_a_take_over_and_a_body_that_breaks_off(log: pytest.LogCaptureFixt
 
 @pytest.mark.anyio
 async def test_what_fails_is_told_with_its_reason(log: pytest.LogCaptureFixture) -> None:
-    storage, error = FaultyStorage(), StorageFullError()
+    storage, error = FaultyStorage(), StorageError()
     app = application(in_memory(storage_backend=storage))
     location = await created(app)
     storage.faults = {("write", 1): Fault(error)}
@@ -164,12 +164,50 @@ async def test_what_fails_is_told_with_its_reason(log: pytest.LogCaptureFixture)
     assert facts(record) == {
         "event": "storage failed",
         "upload_id": location.rpartition("/")[2],
-        "status": 507,
-        "problem": "Storage full",
+        "status": 500,
+        "problem": "Storage failure",
     }
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert record.exc_info[1] is error
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("failure", "status", "problem"),
+    [(StorageFullError, 507, "Storage full"), (StorageUnavailableError, 503, "Storage unavailable")],
+)
+@pytest.mark.parametrize(
+    ("cause", "said"), [(OSError("no room left"), "no room left"), (None, None)], ids=["caused", "by itself"]
+)
+async def test_what_is_full_or_away_is_told_in_a_line(
+    log: pytest.LogCaptureFixture,
+    failure: type[StorageError],
+    status: int,
+    problem: str,
+    cause: OSError | None,
+    said: str | None,
+) -> None:
+    """Every request meets it as long as it lasts, and a traceback says no more."""
+    storage, error = FaultyStorage(), failure()
+    error.__cause__ = cause
+    app = application(in_memory(storage_backend=storage))
+    location = await created(app)
+    storage.faults = {("write", 1): Fault(error)}
+    log.clear()
+
+    await exchange(app, patch(location), b"hello", END)
+
+    (record,) = log.records
+    assert facts(record) == {
+        "event": "storage failed",
+        "upload_id": location.rpartition("/")[2],
+        "status": status,
+        "problem": problem,
+        "error": said or str(failure()),
+    }
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is None
 
 
 def test_a_conflict(log: pytest.LogCaptureFixture, serve: Callable[..., Service]) -> None:
