@@ -11,9 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +18,6 @@ from typing import Any
 from weakref import ref
 
 import pytest
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.protocols.http import flow_control, httptools_impl
@@ -30,194 +26,32 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 import litestar_tus.uvicorn
-from litestar_tus import _heads, _pulling
+from litestar_tus import _pulling
 from litestar_tus._pulling import PullingProtocol
+from tests.litestar_tus.wire import (
+    DATA,
+    LAST,
+    LOOPS,
+    MIB,
+    PATIENCE,
+    Serving,
+    chunked,
+    eventually,
+    head,
+    read_all,
+    read_answer,
+    servers,
+    sized,
+    talk,
+)
 
-PATIENCE = 20  # seconds, for a busy machine
-MIB = 1 << 20
-DATA = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(MIB // 32))
 SLOW = [HealthCheck.too_slow]  # examples are made beside the servers, in one process
-LOOPS = ["asyncio", "uvloop"]
-PATH: ContextVar[str] = ContextVar("PATH")  # of the request that a task serves
-
-
-@dataclass
-class App:
-    """An application. What it does with a body is the path's last word."""
-
-    seen: dict[str, tuple[bytes, str]] = field(default_factory=dict)
-    """What came of the body of each path, and how that ended: "end" or "lost"."""
-    sizes: list[int] = field(default_factory=list)
-    ticks: list[int] = field(default_factory=list)
-    gate: threading.Event = field(default_factory=threading.Event)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        PATH.set(scope["path"])
-        word = scope["path"].rpartition("/")[2]
-        said = await getattr(self, f"do_{word}")(receive)
-        await answer(send, said)
-        if word == "none" and scope["method"] != "GET":
-            assert (await receive())["type"] == "http.disconnect"
-
-    async def do_all(self, receive: Any, pause: float | None = None) -> bytes:
-        parts: list[bytes] = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self.seen[PATH.get()] = b"".join(parts), "lost"
-                return b"lost"
-            assert type(message["body"]) is bytes
-            parts.append(message["body"])
-            self.sizes.append(len(parts[-1]))
-            more = message["more_body"]
-            if pause is not None:
-                await asyncio.sleep(pause)
-        self.seen[PATH.get()] = b"".join(parts), "end"
-        return f"{sum(map(len, parts))} {hashlib.sha256(b''.join(parts)).hexdigest()}".encode()
-
-    async def do_slow(self, receive: Any) -> bytes:
-        return await self.do_all(receive, 0.002)
-
-    async def do_turns(self, receive: Any) -> bytes:
-        return await self.do_all(receive, 0)
-
-    async def do_pair(self, receive: Any) -> bytes:
-        """Have two tasks receive at the same time."""
-        parts: list[bytes] = []
-
-        async def read() -> None:
-            more = True
-            while more:
-                message = await receive()
-                parts.append(message["body"])
-                more = message["more_body"]
-
-        pair = [asyncio.create_task(read()) for _ in range(2)]
-        _, waiting = await asyncio.wait(pair, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
-        return f"{sum(map(len, parts))} {hashlib.sha256(b''.join(parts)).hexdigest()}".encode()
-
-    async def do_wait_pair(self, receive: Any) -> bytes:
-        await asyncio.get_running_loop().run_in_executor(None, self.gate.wait)
-        return await self.do_pair(receive)
-
-    async def do_hold(self, receive: Any) -> bytes:
-        """Be busy once the body is there."""
-        said = await self.do_slow(receive)
-        await asyncio.get_running_loop().run_in_executor(None, self.gate.wait)
-        return said
-
-    async def do_one(self, receive: Any) -> bytes:
-        await receive()
-        return b"one"
-
-    async def do_none(self, _: Any) -> bytes:
-        return b"none"
-
-    async def do_wait(self, receive: Any) -> bytes:
-        """Let the client send what it can."""
-        await asyncio.get_running_loop().run_in_executor(None, self.gate.wait)
-        return await self.do_all(receive)
-
-    async def do_ticks(self, receive: Any) -> bytes:
-        """Count the turns of another task between two messages."""
-        ticks = 0
-
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                ticks += 1
-                await asyncio.sleep(0)
-
-        ticking = asyncio.create_task(tick())
-        more = True
-        while more:
-            before = ticks
-            more = (await receive())["more_body"]
-            self.ticks.append(ticks - before)
-        ticking.cancel()
-        return b"ticks"
-
-
-async def answer(send: Any, said: bytes) -> None:
-    headers = [(b"content-length", str(len(said)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": said})
-
-
-@dataclass
-class Serving:
-    """A server in a thread of this process."""
-
-    app: App
-    server: uvicorn.Server
-    address: tuple[str, int] | str
-    """Where it listens; a path is that of a Unix socket."""
-    loop: asyncio.AbstractEventLoop
-
-    @property
-    def protocols(self) -> list[Any]:
-        return list(self.server.server_state.connections)
-
-    def connect(self) -> socket.socket:
-        if isinstance(self.address, tuple):
-            client = socket.create_connection(self.address, timeout=PATIENCE)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return client
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(PATIENCE)
-        # So few bytes are on their way at a time: what the server does not read stays with the client.
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        client.connect(self.address)
-        return client
-
-    def call(self, function: Callable[[], Any]) -> None:
-        self.loop.call_soon_threadsafe(function)
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Serving]]:
-    threads: list[tuple[uvicorn.Server, threading.Thread, App]] = []
-
-    def serve(protocol: Any = PullingProtocol, loop: str = "uvloop", **options: Any) -> Serving:
-        app, begun = App(), threading.Event()
-        loops: list[asyncio.AbstractEventLoop] = []
-
-        class Server(uvicorn.Server):
-            async def startup(self, sockets: Any = None) -> None:
-                await super().startup(sockets)
-                loops.append(asyncio.get_running_loop())
-                begun.set()
-
-        config = uvicorn.Config(
-            app,
-            http=protocol,
-            loop=loop,
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            date_header=False,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-            **options,
-        )
-        sockets = None if config.uds else [socket.create_server(("127.0.0.1", 0))]
-        server = Server(config)
-        thread = threading.Thread(target=server.run, args=(sockets,))
-        thread.start()
-        threads.append((server, thread, app))
-        assert begun.wait(PATIENCE)
-        address: Any = config.uds if sockets is None else sockets[0].getsockname()
-        return Serving(app, server, address, loops[0])
-
-    yield serve
-    for server, thread, app in threads:
-        app.gate.set()
-        server.should_exit = True
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+    with servers() as start:
+        yield start
 
 
 @pytest.fixture
@@ -243,60 +77,6 @@ def pulls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(PullingProtocol, "_pulled", counted)
     return sizes
-
-
-def head(word: str, *lines: str, method: str = "PATCH") -> bytes:
-    return "\r\n".join([f"{method} /{word} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
-
-
-def sized(word: str, body: bytes, *lines: str, method: str = "PATCH") -> bytes:
-    return head(word, f"Content-Length: {len(body)}", *lines, method=method) + body
-
-
-def chunked(word: str, body: bytes, *lines: str) -> bytes:
-    half = len(body) // 2
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in (body[:half], body[half:]) if c)
-    return head(word, "Transfer-Encoding: chunked", *lines) + chunks + b"0\r\n\r\n"
-
-
-LAST = head("all", "Connection: close", method="GET")
-
-
-def read_all(client: socket.socket) -> bytes:
-    came = b""
-    while data := client.recv(MIB):
-        came += data
-    return came
-
-
-def read_answer(client: socket.socket) -> bytes:
-    """One answer, with a body of known length."""
-    came = b""
-    while b"\r\n\r\n" not in came:
-        came += client.recv(1) or pytest.fail(f"the connection ended: {came!r}")
-    length = int(came.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    while length:
-        came += (data := client.recv(length))
-        length -= len(data)
-    return came
-
-
-def talk(serving: Serving, wire: bytes, cuts: list[int], pauses: list[float]) -> bytes:
-    """Send ``wire`` in pieces; all that comes back."""
-    with serving.connect() as client:
-        start = 0
-        for number, cut in enumerate([*sorted(cuts), len(wire)]):
-            client.sendall(wire[start:cut])
-            start = max(start, cut)
-            time.sleep(pauses[number % len(pauses)])
-        return read_all(client)
-
-
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 # --- beside uvicorn's own protocol ----------------------------------------------------------------
@@ -735,85 +515,6 @@ def test_what_is_behind_the_last_request_is_not_looked_at(
 
 
 # --- where it cannot be done ----------------------------------------------------------------------
-
-
-# --- heads ----------------------------------------------------------------------------------------
-
-START = b"GET /all HTTP/1.1\r\nHost: x\r\n"
-CHUNKED = head("all", "Transfer-Encoding: chunked")
-
-
-@pytest.mark.clause("P-LIMITS")
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize(
-    ("begun", "again", "answered"),
-    [
-        (START, b"x-1: v\r\n", True),
-        (START + b"x: ", b"v" * 1000, True),
-        (b"GET /", b"v" * 1000, True),
-        (head("all", method="GET") + START + b"x: ", b"v" * 1000, True),
-        (CHUNKED + b"5\r\nhello\r\n0\r\n", b"x-1: v\r\n", False),
-        (CHUNKED + b"5\r\nhello\r\n0\r\nx: ", b"v" * 1000, False),
-        (CHUNKED + b"5;", b"v" * 1000, False),
-    ],
-    ids=[
-        "many headers",
-        "a header",
-        "an address",
-        "behind another request",
-        "trailers",
-        "a trailer",
-        "a chunk",
-    ],
-)
-def test_what_has_no_end_is_given_up(
-    serve: Callable[..., Serving],
-    loop: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    begun: bytes,
-    again: bytes,
-    answered: bool,
-) -> None:
-    monkeypatch.setattr(_heads, "MOST", 100_000)
-    serving, sent, came = serve(loop=loop), 0, b""
-
-    with serving.connect() as client:
-        client.sendall(begun)
-        with suppress(ConnectionError):
-            while sent < 50 * MIB:
-                sent += client.send(again * 50)
-        with suppress(ConnectionError):
-            while data := client.recv(MIB):
-                came += data
-
-    assert sent < 50 * MIB
-    assert (b"HTTP/1.1 431 " in came) is answered or not came, "what the client sent after it resets"
-    eventually(lambda: not serving.protocols)
-    assert caplog.messages == ["Headers without an end."]
-
-
-@pytest.mark.clause("P-LIMITS")
-def test_what_ends_is_not_given_up(serve: Callable[..., Serving], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each on its own is small enough, on one connection."""
-    monkeypatch.setattr(_heads, "MOST", 2000)
-    serving = serve()
-    heavy = f"x: {'v' * 1000}"
-    large = DATA[: _pulling.LARGE + 1]
-
-    with serving.connect() as client:
-        for request, size in [
-            (head("all", heavy, method="GET"), 0),
-            (sized("all", DATA[:100_000], heavy), 100_000),
-            (head("all", "Transfer-Encoding: chunked", heavy) + b"1\r\nx\r\n" * 2000 + b"0\r\n\r\n", 2000),
-            (sized("all", large, heavy), len(large)),
-            (head("all", heavy, method="GET"), 0),
-        ]:
-            for start in range(0, len(request), 1500):
-                client.sendall(request[start : start + 1500])
-            answered = read_answer(client)
-            assert answered.startswith(b"HTTP/1.1 200 ")
-            assert f"\r\n{size} ".encode() in answered
 
 
 async def other_receive(self: Any) -> Any:
