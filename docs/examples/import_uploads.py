@@ -35,7 +35,7 @@ def uploads(old: Path) -> Iterator[tuple[Path, Upload]]:
         try:
             upload = upload_of(file, json.loads(record.read_text(encoding="utf-8")))
         except (AttributeError, LookupError, TypeError, ValueError, TusError):
-            print(f"{file.name}: left out, its record cannot be read")
+            print(f"{file.name}: left out, its name or its record is none of an upload")
         else:
             yield file, upload
 

@@ -14,8 +14,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 __all__ = ["BoundedProtocol"]
 
-MOST = 1024 * 1024
-"""Bytes. Far more than an application should allow, which has better answers."""
+MOST = 256 * 1024
+"""Bytes, as many as an application may allow. Out of headers that are made for it they become 25 times as
+much memory.
+"""
 _REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 

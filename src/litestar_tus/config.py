@@ -214,7 +214,7 @@ class TUSConfig:
         default=None, validator=_or_none(Numbers(1, math.inf, whole=True))
     )
     """The same for each owner. Uploads that have none count in ``max_uploads`` only."""
-    max_header_size: int = field(default=65_536, validator=Numbers(1024, math.inf, whole=True))
+    max_header_size: int = field(default=65_536, validator=Numbers(1024, 256 * 1024, whole=True))
     """How large the headers of a request may be, in bytes; larger ones are answered 431."""
     max_metadata_size: int = field(default=16_384, validator=Numbers(0, math.inf, whole=True))
     """How large the metadata of an upload may be, as the client sends them, in bytes; larger ones are

@@ -87,7 +87,8 @@ class LogObserver(Observer):
             case ContentionError():
                 _log.info("upload in conflict", extra=facts)
             case StorageFullError() | StorageUnavailableError():  # as long as it lasts, all requests meet it
-                _log.error("storage failed", extra=facts | {"error": str(error.__cause__ or error)})
+                cause = error.__cause__ or error
+                _log.error("storage failed", extra=facts | {"error": str(cause) or repr(cause)})
             case StorageError():
                 _log.error("storage failed", extra=facts, exc_info=error)
             case RequestError():

@@ -37,6 +37,7 @@ __all__ = ["TUSPlugin"]
 
 _log = logging.getLogger("litestar_tus")
 _AWAY = 10.0  # seconds until a storage that was away is tried out again
+_UNFIT = 600.0  # the same at the most for one that cannot be used: a trial may leave something in it
 _BREATH = 60.0  # seconds between a sweep that did as much as it might, and the next
 _DRAIN = 5.0  # seconds for running requests to keep what they have when the application ends
 
@@ -139,10 +140,13 @@ class TUSPlugin(InitPlugin, CLIPlugin):
         return True
 
     async def _look_after(self, *, usable: bool) -> None:
+        pause = _AWAY
         while not usable:
-            await anyio.sleep(_AWAY)
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _UNFIT)
             with logged("storage unfit"):
                 usable = await self._is_usable()
+                pause = _AWAY
         await self._sweep_at_times()
 
     async def _sweep_at_times(self) -> None:

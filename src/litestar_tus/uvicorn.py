@@ -2,7 +2,7 @@
 
 uvicorn 0.34 and before take it from ``uvicorn.run(http=...)`` only.
 
-It also bounds what uvicorn takes in before a request's headers have ended: more than 1 MiB is answered 431,
+It also bounds what uvicorn takes in before a request's headers have ended: more than 256 KiB is answered 431,
 and the connection given up.
 
 It serves any application, and all of it. Where it cannot do better it does what uvicorn does: for small

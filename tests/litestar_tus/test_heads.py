@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
+from attrs import fields_dict
 
-from litestar_tus import _heads
+from litestar_tus import TUSConfig, _heads
 from litestar_tus._pulling import LARGE
 from tests.litestar_tus.wire import DATA, LOOPS, MIB, Serving, eventually, head, read_answer, servers, sized
 
@@ -90,3 +92,9 @@ def test_what_ends_is_not_given_up(serve: Callable[..., Serving], monkeypatch: p
             answered = read_answer(client)
             assert answered.startswith(b"HTTP/1.1 200 ")
             assert f"\r\n{size} ".encode() in answered
+
+
+def test_a_connection_may_bring_what_an_application_may_allow() -> None:
+    allowed: Any = fields_dict(TUSConfig)["max_header_size"].validator
+
+    assert allowed.most == _heads.MOST

@@ -178,7 +178,9 @@ async def test_what_fails_is_told_with_its_reason(log: pytest.LogCaptureFixture)
     [(StorageFullError, 507, "Storage full"), (StorageUnavailableError, 503, "Storage unavailable")],
 )
 @pytest.mark.parametrize(
-    ("cause", "said"), [(OSError("no room left"), "no room left"), (None, None)], ids=["caused", "by itself"]
+    ("cause", "said"),
+    [(OSError("no room left"), "no room left"), (OSError(), "OSError()"), (None, None)],
+    ids=["caused", "by what says nothing", "by itself"],
 )
 async def test_what_is_full_or_away_is_told_in_a_line(
     log: pytest.LogCaptureFixture,

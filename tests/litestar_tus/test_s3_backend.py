@@ -1,5 +1,6 @@
 """The S3 backend's settings: what it asks of a client of boto3's, and what it refuses."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -99,14 +100,20 @@ def test_a_number_that_cannot_be_is_refused_by_name(settings: dict[str, Any]) ->
         S3StorageBackend(make_client(**ACCESS), bucket="b", **settings)
 
 
-@pytest.mark.parametrize("memory", [-1, 0, 6 * MIB - 1])
-def test_there_is_memory_for_one_part_at_least(memory: int) -> None:
+@pytest.mark.parametrize("memory", [-1, 0, 6 * MIB - 1, math.nan, math.inf, "256M"])
+def test_there_is_memory_for_one_part_at_least(memory: Any) -> None:
     client = make_client(**ACCESS)
 
-    with pytest.raises(ValueError, match="memory: expected 6291456 or more, a part"):
+    with pytest.raises(ValueError, match="memory: expected a whole number from 6291456 upwards, not"):
         S3StorageBackend(client, bucket="b", part_size=6 * MIB, memory=memory)
 
     S3StorageBackend(client, bucket="b", part_size=6 * MIB, memory=6 * MIB)
+
+
+@pytest.mark.parametrize("connections", [0, -1, True, 1.5, "3"])
+def test_there_is_a_connection(connections: Any) -> None:
+    with pytest.raises(ValueError, match="connections: expected a whole number from 1 upwards"):
+        make_client(connections=connections, **ACCESS)
 
 
 @pytest.mark.parametrize(

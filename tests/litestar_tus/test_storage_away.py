@@ -1,6 +1,7 @@
 """A storage that is away when the application starts keeps it from nothing; one that is unfit does."""
 
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from botocore.config import Config
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from litestar import Litestar
 
 from litestar_tus.backends.s3 import S3StorageBackend, StoreUnfitError, make_client
@@ -84,6 +85,27 @@ async def test_what_turns_out_to_be_unfit_is_said_so_and_tried_again(
     assert "it loses bytes" in caplog.text
 
 
+async def test_what_is_unfit_is_tried_again_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses, sleep = list[float](), anyio.sleep
+
+    async def counted(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("litestar_tus.plugin._AWAY", 1)
+    monkeypatch.setattr("litestar_tus.plugin._UNFIT", 3)
+    monkeypatch.setattr("litestar_tus.plugin.anyio.sleep", counted)
+    away, unfit = StorageUnavailableError(), RuntimeError("it loses bytes")
+    storage = Trying(away, away, unfit, unfit, unfit, away, None)
+
+    async with started(storage, sweep_interval=None):
+        with anyio.fail_after(30):
+            while storage.said:
+                await sleep(0.005)
+
+    assert [pause for pause in pauses if pause >= 1] == [1, 1, 2, 3, 3, 1]
+
+
 async def test_what_is_unfit_from_the_start_keeps_the_application_from_starting() -> None:
     unfit = pytest.RaisesExc(RuntimeError, match="it loses bytes")
 
@@ -100,6 +122,11 @@ async def test_uploads_are_looked_through_once_the_storage_is_there(times: int) 
         assert storage.scans == 0
         await eventually(lambda: storage.scans > 0)
         assert storage.said == []
+
+
+def refused(**_: object) -> None:
+    answer: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    raise ClientError(answer, "It")
 
 
 @pytest.mark.servers
@@ -136,7 +163,7 @@ class TestInABucket:
             assert all("tus-check" in url for url in asked)
 
             away = False
-            await eventually(lambda: not backend._boto.closed)
+            await eventually(lambda: backend._boto.proven is True)
             assert await created(app, 10)
 
     async def test_one_that_is_unfit_takes_no_bytes(self, ministack_server: Server) -> None:
@@ -150,9 +177,58 @@ class TestInABucket:
         with pytest.raises(StoreUnfitError, match="does not honour conditional puts"):
             await backend.check()
 
-        assert backend._boto.closed
+        assert backend._boto.proven is False
         answer = await exchange(
             application(in_memory(storage_backend=backend)),
             http("POST", "/files", VERSION | {"Upload-Length": "10"}),
         )
         assert answer.status == 503
+
+    async def test_what_was_proven_is_used_while_it_is_tried_out_again(
+        self, ministack_server: Server
+    ) -> None:
+        """By another plugin over it, say; and if it is away this time, or nobody waits for the answer."""
+        client, prefix = ministack_server.client(), f"{random_id()}/"
+        backend = S3StorageBackend(client, bucket=ministack_server.bucket, key_prefix=prefix)
+        app = application(in_memory(storage_backend=backend))
+        await backend.check()
+        location = await created(app, 10)
+        as_it_is, tried = client.create_multipart_upload, threading.Event()
+        go_on = threading.Event()
+
+        def held(**arguments: Any) -> Any:
+            tried.set()
+            assert go_on.wait(30)
+            raise EndpointConnectionError(endpoint_url="http://there")
+
+        client.create_multipart_upload = held
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.tried_in_vain, backend)
+            await eventually(tried.is_set)
+            assert (await exchange(app, http("HEAD", location, VERSION))).status == 200
+            go_on.set()
+        assert (await exchange(app, http("HEAD", location, VERSION))).status == 200
+
+        tried.clear()
+        go_on.clear()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.tried_in_vain, backend)
+            await eventually(tried.is_set)
+            tasks.cancel_scope.cancel()
+            go_on.set()
+        assert (await exchange(app, http("HEAD", location, VERSION))).status == 200
+
+        client.create_multipart_upload = as_it_is
+        client.delete_object = lambda **_: (_ for _ in ()).throw(
+            ClientError(
+                {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "It"
+            )
+        )
+        with pytest.raises(StoreUnfitError):
+            await backend.check()
+        assert (await exchange(app, http("HEAD", location, VERSION))).status == 503
+
+    @staticmethod
+    async def tried_in_vain(backend: S3StorageBackend) -> None:
+        with pytest.raises(StorageUnavailableError):
+            await backend.check()

@@ -38,11 +38,12 @@ def make_client(*, connections: int = 32, **settings: Any) -> Any:
     where S3 requires them: the signature proves the bytes, or TLS does. What has less than 1 MiB is sent
     without first asking whether it may be.
 
-    :param connections: how many requests it can make at a time.
+    :param connections: how many requests it can make at a time, 1 at least.
     :param settings: further arguments of ``boto3.client``: ``endpoint_url``, ``region_name`` and so on. What
         is not given comes from the environment and its files, as always with boto3.
     :raises ValueError: with these settings, or those of the environment, there can be no client.
     """
+    Numbers(1, whole=True).insist("connections", connections)
     config = Config(
         connect_timeout=5,
         read_timeout=20,
@@ -121,8 +122,7 @@ class S3StorageBackend(S3Storage):
         Numbers(_LEAST_PART, _LARGEST_PART, whole=True).insist("part_size", part_size)
         Numbers(1, whole=True).insist("parts_at_a_time", parts_at_a_time)
         Numbers(0).insist("lock_patience", lock_patience)
-        if memory < part_size:
-            raise ValueError(f"memory: expected {part_size} or more, a part, not {memory!r}")
+        Numbers(part_size, whole=True).insist("memory", memory)
         self._boto = BotoBucket(make_client() if client is None else client, bucket)
         self._prefix = key_prefix
         super().__init__(
@@ -138,8 +138,9 @@ class S3StorageBackend(S3Storage):
         """Who works on an upload, in this process. Among processes, the store itself decides."""
 
     async def check(self) -> None:
-        """See that the store can be used. The application's start waits for this. Whatever else is asked of a
-        store that has failed is refused, as if it were away, until it is tried out again with success.
+        """See that the store can be used. The application's start waits for this. A store that has failed, or
+        was away the first time, is asked nothing else until it is tried out with success: all is refused then
+        as if it were away.
 
         :raises StoreUnfitError: it cannot, and why.
         :raises StorageUnavailableError: it cannot be reached; the cause says more.

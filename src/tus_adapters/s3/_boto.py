@@ -47,8 +47,10 @@ class BotoBucket:
         """Whether the store answers "access denied" to whoever may not list for what is not there."""
         self.copies = True
         """Whether the store copies parts, and honours the condition under which it should."""
-        self.closed = False
-        """Whether nothing is to be asked of the store, since it is not known whether it can be relied on."""
+        self.proven: bool | None = None
+        """Whether the store was tried out and can be relied on; ``None``: nobody has. If not, it is asked
+        nothing.
+        """
         self._client = client
         self._bare = client.meta.config.merge(Config(request_checksum_calculation="when_required"))
         client.meta.events.register("before-parameter-build.s3", _make_bare, unique_id="tus-s3-bare")
@@ -57,7 +59,7 @@ class BotoBucket:
 
     async def get(self, key: str, /, *, start: int = 0, stop: int | None = None) -> Found:
         """The object's bytes."""
-        self._insist_on_open()
+        self._insist_on_trust()
         arguments: dict[str, Any] = {"Key": key}
         if start or stop is not None:
             arguments["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
@@ -162,14 +164,14 @@ class BotoBucket:
     def _condition(self, etag: str) -> str:
         return etag if self.quoted else etag.strip('"')
 
-    def _insist_on_open(self) -> None:
-        if self.closed:
+    def _insist_on_trust(self) -> None:
+        if self.proven is False:
             raise UnavailableError("it is not asked, since it has not been tried out with success")
 
     async def _ask(
         self, request: str, arguments: Mapping[str, Any], *, conditional: bool = False
     ) -> Mapping[str, Any]:
-        self._insist_on_open()
+        self._insist_on_trust()
         call = partial(getattr(self._client, request), Bucket=self.name, **arguments)
         head = request == "head_object"
         denied = self.denied_is_missing and head

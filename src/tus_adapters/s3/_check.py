@@ -55,20 +55,28 @@ async def check(bucket: BotoBucket, prefix: str) -> None:
     """See that the store honours conditional puts, that it makes an object of parts as is relied on, and that
     all that is needed is allowed. Finds out how the store wants its ETags, and whether it copies parts.
 
-    A bucket that fails is ``closed``, until a check of it succeeds.
+    Meanwhile the bucket is as it was. Afterwards it is ``proven``, or not; one that had been stays so if the
+    store was away this time.
 
     :raises StoreUnfitError: it does not, or it is not.
-    :raises UnavailableError: the store cannot be reached, so this is not known.
+    :raises UnavailableError: the store cannot be reached.
     """
     trial = copy(bucket)
-    bucket.closed, trial.closed = True, False
-    await _try_out(trial, prefix)
+    trial.proven = None
+    try:
+        await _try_out(trial, prefix)
+    except StoreUnfitError:
+        bucket.proven = False
+        raise
+    except UnavailableError:
+        bucket.proven = bool(bucket.proven)
+        raise
     bucket.quoted, bucket.denied_is_missing, bucket.copies = (
         trial.quoted,
         trial.denied_is_missing,
         trial.copies,
     )
-    bucket.closed = False
+    bucket.proven = True
 
 
 async def _try_out(bucket: BotoBucket, prefix: str) -> None:

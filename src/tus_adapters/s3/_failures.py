@@ -22,6 +22,7 @@ _MISSING = {"NoSuchKey", "NoSuchUpload"}
 _PRECONDITION = {"412", "ConditionalRequestConflict", "PreconditionFailed"}
 _UNANSWERED = (
     boto.ConnectionError,
+    boto.CredentialRetrievalError,  # whoever gives them out is away
     boto.HTTPClientError,
     boto.IncompleteReadError,
     boto.ResponseStreamingError,

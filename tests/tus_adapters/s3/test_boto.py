@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import CredentialRetrievalError
 
 from litestar_tus.backends.s3 import make_client
 from tus_adapters.s3._boto import BotoBucket, _body
@@ -97,6 +98,18 @@ async def test_a_404_that_is_not_the_stores_says_nothing(page: bytes) -> None:
             said[name] = None
 
     assert said == dict.fromkeys(REQUESTS, UnavailableError)
+
+
+async def test_that_nobody_gives_out_credentials_is_no_refusal() -> None:
+    """Whoever does is away: the container's agent, or the service that vouches for a role."""
+    bucket = answering(200, b"")
+
+    def unanswered(**_: object) -> None:
+        raise CredentialRetrievalError(provider="container-role", error_msg="timed out")
+
+    bucket._client.meta.events.register_first("before-sign.s3", unanswered)
+    with pytest.raises(UnavailableError, match="timed out"):
+        await bucket.head("k")
 
 
 async def test_but_a_head_has_no_more_to_say() -> None:
