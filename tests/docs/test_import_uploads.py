@@ -110,6 +110,6 @@ def test_what_cannot_be_taken_over_keeps_nothing_else_from_it(old: Path, tmp_pat
     said = run(old, tmp_path / "new")
 
     assert f"{MOVED}: left out, its file is not there" in said
-    assert f"{TORN}: left out, its record cannot be read" in said
+    assert f"{TORN}: left out, its name or its record is none of an upload" in said
     assert f"{COMPLETE}: 11 of 11 bytes" in said
     assert not list((tmp_path / "new").glob(f"{MOVED}*")) + list((tmp_path / "new").glob(f"{TORN}*"))

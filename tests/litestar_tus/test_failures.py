@@ -68,8 +68,11 @@ async def test_what_was_kept_before_a_write_fails_stays(
     assert not any(leak in answer.body.decode() for leak in LEAKS)
     assert json.loads(answer.body)
     (record,) = about(caplog, location.rpartition("/")[2])
-    assert record.exc_info is not None
-    assert record.exc_info[1] is error
+    if isinstance(error, StorageFullError | StorageUnavailableError):
+        assert facts(record)["error"] == str(error)  # as long as it lasts, a line is enough
+    else:
+        assert record.exc_info is not None
+        assert record.exc_info[1] is error
     assert await offset_of(app, location) == 5
     assert (await exchange(app, patch(location, 5), b"world", END)).status == 204
     assert list(contents(plugin.config.storage_backend).values()) == [b"helloworld"]
