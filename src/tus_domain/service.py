@@ -225,11 +225,11 @@ class Uploads:
             where nobody wants to hear.
         :raises StorageError: the storage failed. What could be done is done.
         """
-        undone = partial(self._undone, spare_unannounced)
+        undone = partial(self._undone, spare=spare_unannounced)
         swept = await sweep(self._storage, undone, limit, self._enrolment)
         return swept if self._audience.waits else evolve(swept, waiting=())
 
-    def _undone(self, spare: bool, upload: Upload) -> Duty | None:  # noqa: FBT001 - as ``sweep`` has it
+    def _undone(self, upload: Upload, *, spare: bool) -> Duty | None:
         if self._unheard(upload):
             return self.find
         ended = upload.expired(self._clock.now()) and not self._audience.awaits(upload, elsewhere=spare)

@@ -150,20 +150,27 @@ async def test_a_take_over_and_a_body_that_breaks_off(log: pytest.LogCaptureFixt
     ]
 
 
-@pytest.mark.anyio
-async def test_what_fails_is_told_with_its_reason(log: pytest.LogCaptureFixture) -> None:
-    storage, error = FaultyStorage(), StorageError()
+async def told_of(log: pytest.LogCaptureFixture, error: StorageError) -> tuple[str, logging.LogRecord]:
+    """The upload whose PATCH meets that error, and the record of it."""
+    storage = FaultyStorage()
     app = application(in_memory(storage_backend=storage))
     location = await created(app)
     storage.faults = {("write", 1): Fault(error)}
     log.clear()
-
     await exchange(app, patch(location), b"hello", END)
-
     (record,) = log.records
+    return location.rpartition("/")[2], record
+
+
+@pytest.mark.anyio
+async def test_what_fails_is_told_with_its_reason(log: pytest.LogCaptureFixture) -> None:
+    error = StorageError()
+
+    upload_id, record = await told_of(log, error)
+
     assert facts(record) == {
         "event": "storage failed",
-        "upload_id": location.rpartition("/")[2],
+        "upload_id": upload_id,
         "status": 500,
         "problem": "Storage failure",
     }
@@ -191,19 +198,14 @@ async def test_what_is_full_or_away_is_told_in_a_line(
     said: str | None,
 ) -> None:
     """Every request meets it as long as it lasts, and a traceback says no more."""
-    storage, error = FaultyStorage(), failure()
+    error = failure()
     error.__cause__ = cause
-    app = application(in_memory(storage_backend=storage))
-    location = await created(app)
-    storage.faults = {("write", 1): Fault(error)}
-    log.clear()
 
-    await exchange(app, patch(location), b"hello", END)
+    upload_id, record = await told_of(log, error)
 
-    (record,) = log.records
     assert facts(record) == {
         "event": "storage failed",
-        "upload_id": location.rpartition("/")[2],
+        "upload_id": upload_id,
         "status": status,
         "problem": problem,
         "error": said or str(failure()),
