@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -85,20 +86,18 @@ def site(workers: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     started.terminate(within=15)
 
 
-def operator(directory: Path, credentials: Mapping[str, str], line: str) -> str:
-    """What a line of the page prints that an operator types beside the servers."""
-    words = shlex.split(line)
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name(words[0])), *words[1:]],
-        cwd=directory,
-        env={**os.environ, **credentials, "PYTHONPATH": str(directory)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+def printed(words: Sequence[str], **options: Any) -> str:
+    """What a command prints."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def operator(directory: Path, credentials: Mapping[str, str], line: str) -> str:
+    """What a line of the page prints that an operator types beside the servers."""
+    program, *words = shlex.split(line)
+    environment = {**os.environ, **credentials, "PYTHONPATH": str(directory)}
+    return printed([str(Path(sys.executable).with_name(program)), *words], cwd=directory, env=environment)
 
 
 def children(process: int) -> list[int]:
@@ -237,13 +236,4 @@ def test_the_site_is_reached_over_tls(workers: Server, tmp_path: Path) -> None:
 def _typed(line: str) -> str:
     """What a command of the system prints."""
     program, *words = shlex.split(line)
-    done = subprocess.run(
-        [required(program, program), *words],
-        env={"NO_PROXY": "*"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return printed([required(program, program), *words], env={"NO_PROXY": "*"})

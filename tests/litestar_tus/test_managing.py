@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,28 @@ def test_what_is_removed_makes_room_at_once(directory: Path, command: str) -> No
     assert (result.exit_code, set(result.stdout.split())) == (0, set(ids))
     create(datetime.now(UTC), "ann")
     create(datetime.now(UTC))
+
+
+def test_what_may_yet_be_given_more_time_keeps_its_place(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer does not let go, and its next bytes may come with a life of their own."""
+    directory.mkdir()
+    monkeypatch.setattr(_place, "FileStorageBackend", partial(FileStorageBackend, lock_patience=0.1))
+    storage, clock = FileStorageBackend(directory), ManualClock(datetime.now(UTC) - timedelta(seconds=20))
+    limited = Policy(lifetime=timedelta(seconds=1), max_uploads=1, sliding=True)
+    uploads, upload_id = Uploads(storage, storage.locks, clock, limited), random_id()
+
+    async def swept_beside_a_writer() -> Result:
+        await uploads.create(CreateUpload(upload_id=upload_id, length=3))
+        async with storage.locks.hold(upload_id):
+            return await anyio.to_thread.run_sync(invoke, main, "sweep", "--dir", str(directory))
+
+    async def listed_names() -> list[str]:
+        return [name async for _, name in storage.enrolled(None)]
+
+    assert anyio.run(swept_beside_a_writer).exit_code == 0
+    assert any(upload_id in name for name in anyio.run(listed_names))
 
 
 def test_a_sweep_leaves_what_listeners_are_still_to_hear_of(run: Run, directory: Path) -> None:
